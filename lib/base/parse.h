@@ -1,0 +1,51 @@
+/* parse.h - text to values and back: durations, sizes, numbers, signals, words; and "did you mean". */
+#ifndef BASE_PARSE_H
+#define BASE_PARSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+
+/* All parsers return 0, -EINVAL (not of that form) or -ERANGE, and write ret_ only on success. */
+
+/* A whole decimal number within [min, max]; no sign, no blanks. */
+int parse_uint(const char *text, uint64_t min, uint64_t max, uint64_t *ret_value);
+/* An octal number up to 07777, as for umask and modes ("0022", "660"). */
+int parse_octal(const char *text, unsigned *ret_value);
+/* "500ms", "7s", "2min", "1h", "1d", "10us", a sum ("1min 30s"), a decimal ("1.5s"), "infinity", or a bare 0.
+ * A number without a unit (other than 0) is -EINVAL: nobody should have to guess. */
+int parse_duration(const char *text, usec_t *ret_usec);
+/* "64K", "512M", "1G" (powers of 1024), "infinity", or bytes. */
+int parse_size(const char *text, uint64_t *ret_bytes);
+/* yes/no true/false on/off 1/0, as systemd takes them. */
+int parse_bool(const char *text, bool *ret_value);
+/* "25%": 0..10000 */
+int parse_percent(const char *text, unsigned *ret_percent);
+/* "SIGTERM", "TERM", "15", "SIGRTMIN+3". */
+int parse_signal(const char *text, int *ret_signal);
+/* "SIGTERM" for 15; "SIGRTMIN+3"; "signal 99" for what has no name. Points to static memory per thread. */
+const char *parse_signal_name(int sig);
+
+/*
+ * Splits a command line as a shell splits words: blanks, '...' (literal), "..." (backslash before " \ $ ` and newline),
+ * backslash. No expansion of any kind. *ret_words is NULL-terminated, one block of memory that one free() frees
+ * (also the strings). -EINVAL: a quote is not closed or a backslash ends the line; ret_error then says it in words.
+ */
+int parse_words(const char *text, char ***ret_words, size_t *ret_count, const char **ret_error);
+
+/* Writes a duration for people ("1.5 s", "6 s", "2 min", "350 ms") into text; returns text. */
+char *parse_format_duration(usec_t usec, char *text, size_t size);
+/* Room enough for any duration in words. */
+#define DURATION_TEXT_MAX 32
+/* parse_format_duration() into memory of the calling expression. */
+#define DURATION_TEXT(usec) parse_format_duration((usec), (char[DURATION_TEXT_MAX]){0}, DURATION_TEXT_MAX)
+
+/*
+ * The candidate nearest to word, or NULL if none is near enough to be a likely slip
+ * (Damerau-Levenshtein, at most a third of the word's length and at most 3).
+ */
+const char *parse_suggest(const char *word, const char *const *candidates, size_t count);
+
+#endif

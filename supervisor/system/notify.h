@@ -1,0 +1,60 @@
+/*
+ * notify.h - sd_notify(3)'s protocol, both ends: a datagram socket per worker, and messages to our own service manager.
+ * The address is abstract (unix(7)) with 128 random bits, so that what arrives at it is that worker's or its helpers'.
+ */
+#ifndef SYSTEM_NOTIFY_H
+#define SYSTEM_NOTIFY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/clock.h"
+
+enum {
+	NOTIFY_ADDRESS_MAX = 64, /* "@handover/…" as in NOTIFY_SOCKET */
+	NOTIFY_DATAGRAM_MAX = 16 * 1024,
+	NOTIFY_STATUS_MAX = 256, /* what is kept of STATUS=, made printable */
+};
+
+/* What one datagram said. Flags for what was in it; values are only valid with their flag. */
+struct notify_message {
+	bool ready, stopping, reloading;
+	bool has_status;
+	char status[NOTIFY_STATUS_MAX]; /* valid UTF-8, control characters replaced by a blank */
+	bool watchdog, watchdog_trigger;
+	bool has_watchdog_usec;
+	usec_t watchdog_usec;
+	bool has_extend;
+	usec_t extend_usec;
+	bool has_mainpid;
+	pid_t mainpid;
+	bool has_errno;
+	int error;
+	bool has_inflight;
+	unsigned long inflight;
+	bool barrier; /* the descriptor that came with it is closed when the message is dropped */
+};
+
+/* Parses one datagram. Unknown keys, values out of range and malformed lines are left out, never an error. Pure. */
+void notify_parse(const char *data, size_t len, struct notify_message *ret_message);
+
+/* A new socket with a random abstract address: *ret_fd (CLOEXEC, NONBLOCK, SO_PASSCRED), address as for NOTIFY_SOCKET. */
+int notify_open(int *ret_fd, char address[static NOTIFY_ADDRESS_MAX]);
+
+struct notify_sender {
+	pid_t pid;
+	uid_t uid;
+};
+
+/*
+ * The next datagram: 1 and message and sender; 0: nothing waits; -errno. A datagram that is too long, has no
+ * credentials or cannot be understood yields -EBADMSG (go on with the next). Descriptors that came with it are closed
+ * (that is also the answer that BARRIER=1 waits for).
+ */
+int notify_receive(int fd, struct notify_message *ret_message, struct notify_sender *ret_sender);
+
+/* Whose message it is: of the worker (pid, or a member of its session; a sender that is already gone counts if its uid is uid). */
+bool notify_sender_belongs(const struct notify_sender *sender, pid_t worker, uid_t uid);
+
+#endif

@@ -1,0 +1,51 @@
+/* proc.h - what /proc tells: who holds a socket, whose child an orphan was, what a hung process is doing. */
+#ifndef SYSTEM_PROC_H
+#define SYSTEM_PROC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include "base/clock.h"
+
+struct proc_holder {
+	pid_t pid;
+	uid_t uid;
+	char name[64];     /* comm */
+	char instance[64]; /* HANDOVER_INSTANCE of its environment, "" if none or unreadable */
+};
+
+/*
+ * A process that listens on (or is bound to) this TCP, UDP or Unix address: by the socket's inode in /proc/net and
+ * the descriptors in /proc/PID/fd. An any-address matches every address of its port. 0, -ENOENT (nobody found: other
+ * network namespace, or no right to look), -errno. Bounded: looks at no more than 65536 processes.
+ */
+int proc_find_holder(const struct sockaddr *address, socklen_t len, int type, struct proc_holder *ret_holder);
+
+/* Which worker a process was started under, from HANDOVER_* in /proc/PID/environ. */
+struct proc_origin {
+	char instance[64];
+	char pool[64];
+	long slot;
+	long generation;
+	char notify[128]; /* its NOTIFY_SOCKET: random, so it names one worker for sure */
+};
+int proc_read_origin(pid_t pid, struct proc_origin *ret_origin);
+
+struct proc_stat {
+	char state; /* 'R', 'S', 'D', 'T', 'Z' ... */
+	pid_t ppid, pgrp, session;
+	uint64_t start_time; /* clock ticks since boot: with the pid, a process's identity */
+};
+int proc_read_stat(pid_t pid, struct proc_stat *ret_stat);
+
+/* All our living children (by /proc/self/task/TID/children where the kernel has it, else by a walk over /proc).
+ * Calls each for every pid. 0 or -errno. */
+int proc_each_child(int (*each)(pid_t pid, void *arg), void *arg);
+
+/* Number of descriptors that we have open now, or -errno. */
+int proc_count_fds(void);
+
+#endif
