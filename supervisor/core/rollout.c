@@ -1,0 +1,310 @@
+/* rollout.c - replacing one generation of a pool by the next. */
+#include "core/rollout.h"
+
+#include <assert.h>
+
+static void rollout_next_batch(struct pool *pool, usec_t now, struct plan *plan);
+
+static void rollout_tell(const struct pool *pool, enum order_kind kind, uint32_t slot,
+			 uint32_t count, struct plan *plan)
+{
+	struct order order = {
+	    .kind = kind,
+	    .pool = pool->index,
+	    .slot = slot,
+	    .count = count,
+	    .generation = pool->rollout.generation,
+	    .reason = pool->rollout.reason,
+	};
+
+	plan_add(plan, &order);
+}
+
+static void rollout_set_state(struct rollout *rollout, enum rollout_state state, usec_t deadline)
+{
+	rollout->state = state;
+	rollout->deadline = deadline;
+}
+
+/* What an earlier, failed rollout was still putting back in these slots is this rollout's business
+ * now. */
+static void rollout_take_over(struct pool *pool, usec_t now, struct plan *plan)
+{
+	for (uint32_t s = pool->rollout.begin; s < pool->rollout.end && s < pool->size; s++) {
+		struct slot *slot = &pool->slots[s];
+		uint32_t next = slot->next;
+
+		if (!slot->restoring)
+			continue;
+		slot->restoring = false;
+		pool->restoring--;
+		slot->next = CORE_NONE;
+		if (slot->current != CORE_NONE)
+			pool_slot_schedule(pool, s, USEC_INFINITY);
+		if (next != CORE_NONE)
+			pool_drain_worker(pool, next, END_UNDO, now, plan);
+	}
+}
+
+/* Which slots get a new worker. */
+static void rollout_set_range(struct pool *pool, const struct pool_change *change)
+{
+	struct rollout *rollout = &pool->rollout;
+
+	switch (change->kind) {
+	case CHANGE_ADD:
+	case CHANGE_ROLL:
+		rollout->end = change->params.workers;
+		break;
+	case CHANGE_SCALE:
+		rollout->begin = pool->size;
+		rollout->end =
+		    change->params.workers > pool->size ? change->params.workers : pool->size;
+		break;
+	case CHANGE_SLOT:
+		rollout->begin = change->slot;
+		rollout->end = change->slot + 1;
+		break;
+	case CHANGE_NONE:
+	case CHANGE_UPDATE:
+	case CHANGE_REMOVE:
+		break;
+	}
+	rollout->cursor = rollout->batch_end = rollout->begin;
+}
+
+void rollout_begin(struct pool *pool, const struct pool_change *change, usec_t now,
+		   struct plan *plan)
+{
+	struct rollout *rollout = &pool->rollout;
+	bool renews = change->kind == CHANGE_ROLL || change->kind == CHANGE_ADD;
+
+	*rollout = (struct rollout){
+	    .kind = change->kind,
+	    .reason = change->reason,
+	    .params = change->params,
+	    .generation = renews ? ++pool->last_generation : pool->generation,
+	    .old_size = pool->size,
+	    .old_state = pool->state,
+	};
+	if (pool->state == POOL_STOPPED && change->kind != CHANGE_REMOVE)
+		pool->state = POOL_ACTIVE;
+	rollout_set_range(pool, change);
+	rollout_take_over(pool, now, plan);
+	if (rollout->end > pool->size)
+		pool_set_size(pool, rollout->end);
+	if (change->params.max_processes > pool->max_processes)
+		pool->max_processes = change->params.max_processes;
+	rollout_set_state(rollout, ROLLOUT_WAITING,
+			  usec_add(now, rollout->params.progress_timeout));
+	rollout_next_batch(pool, now, plan);
+}
+
+/* As many slots as max_surge and the room allow; an empty slot costs no surge. */
+static uint32_t rollout_batch_end(const struct pool *pool)
+{
+	const struct rollout *rollout = &pool->rollout;
+	uint32_t room = pool_room(pool), surge = 0, s = rollout->cursor;
+
+	for (; s < rollout->end && room > 0; s++, room--)
+		if (pool->slots[s].current != CORE_NONE && ++surge > rollout->params.max_surge)
+			break;
+	return s;
+}
+
+static void rollout_next_batch(struct pool *pool, usec_t now, struct plan *plan)
+{
+	struct rollout *rollout = &pool->rollout;
+
+	if (rollout->cursor == rollout->end) {
+		rollout_set_state(rollout, ROLLOUT_DONE, USEC_INFINITY);
+		return;
+	}
+	rollout->batch_end = rollout_batch_end(pool);
+	if (rollout->batch_end == rollout->cursor) {
+		pool->starved = pool->starved || pool->live < pool->max_processes;
+		rollout->state = ROLLOUT_WAITING; /* the deadline is that of the last progress */
+		return;
+	}
+	rollout_set_state(rollout, ROLLOUT_STARTING, USEC_INFINITY);
+	rollout->waiting = rollout->batch_end - rollout->cursor;
+	rollout_tell(pool, ORDER_BATCH, rollout->cursor, rollout->waiting, plan);
+	for (uint32_t s = rollout->cursor; s < rollout->batch_end; s++) {
+		pool->slots[s].next =
+		    pool_take_worker(pool, s, rollout->generation, &rollout->params, now, plan);
+		assert(pool->slots[s].next != CORE_NONE);
+	}
+}
+
+static void rollout_turn(struct pool *pool, usec_t now, struct plan *plan)
+{
+	struct rollout *rollout = &pool->rollout;
+
+	rollout_tell(pool, ORDER_PROMOTED, rollout->cursor, rollout->batch_end - rollout->cursor,
+		     plan);
+	for (uint32_t s = rollout->cursor; s < rollout->batch_end; s++)
+		pool_promote(pool, s, rollout->reason, now, plan);
+	rollout->cursor = rollout->batch_end;
+	rollout->deadline = usec_add(now, rollout->params.progress_timeout);
+	rollout_next_batch(pool, now, plan);
+}
+
+static void rollout_settled(struct pool *pool, usec_t now, struct plan *plan)
+{
+	if (pool->rollout.gate_open)
+		rollout_turn(pool, now, plan);
+	else
+		rollout_set_state(&pool->rollout, ROLLOUT_GATED, USEC_INFINITY);
+}
+
+void rollout_worker_ready(struct pool *pool, uint32_t s, usec_t now, struct plan *plan)
+{
+	struct rollout *rollout = &pool->rollout;
+
+	if (rollout->state != ROLLOUT_STARTING || s < rollout->cursor || s >= rollout->batch_end)
+		return;
+	if (--rollout->waiting > 0)
+		return;
+	rollout_set_state(rollout, ROLLOUT_SETTLING, usec_add(now, rollout->params.min_ready));
+	if (rollout->params.min_ready == 0)
+		rollout_settled(pool, now, plan);
+}
+
+bool rollout_covers(const struct pool *pool, uint32_t s, bool successor)
+{
+	const struct rollout *rollout = &pool->rollout;
+
+	if (rollout->state == ROLLOUT_NONE || s < rollout->begin || s >= rollout->end)
+		return false;
+	return successor || s < rollout->cursor;
+}
+
+void rollout_fail(struct pool *pool, enum cause cause, const struct worker_ref *culprit)
+{
+	if (pool->rollout.failed)
+		return;
+	pool->rollout.failed = true;
+	pool->rollout.cause = cause;
+	if (culprit != NULL)
+		pool->rollout.culprit = *culprit;
+	else
+		pool->rollout.culprit.index = CORE_NONE;
+}
+
+bool rollout_is_at_gate(const struct pool *pool)
+{
+	return pool->rollout.state == ROLLOUT_GATED || pool->rollout.state == ROLLOUT_DONE;
+}
+
+void rollout_open_gate(struct pool *pool, usec_t now, struct plan *plan)
+{
+	pool->rollout.gate_open = true;
+	if (pool->rollout.state == ROLLOUT_GATED)
+		rollout_turn(pool, now, plan);
+}
+
+void rollout_room(struct pool *pool, usec_t now, struct plan *plan)
+{
+	if (!pool->rollout.failed)
+		rollout_next_batch(pool, now, plan);
+}
+
+void rollout_time(struct pool *pool, usec_t now, struct plan *plan)
+{
+	switch (pool->rollout.state) {
+	case ROLLOUT_WAITING:
+		rollout_room(pool, now, plan);
+		if (pool->rollout.state == ROLLOUT_WAITING && pool->rollout.deadline <= now) {
+			pool->rollout.deadline = USEC_INFINITY;
+			rollout_fail(pool, CAUSE_NO_PROGRESS, NULL);
+		}
+		break;
+	case ROLLOUT_SETTLING:
+		if (!pool->rollout.failed)
+			rollout_settled(pool, now, plan);
+		break;
+	case ROLLOUT_NONE:
+	case ROLLOUT_STARTING:
+	case ROLLOUT_GATED:
+	case ROLLOUT_DONE:
+		break;
+	}
+}
+
+static void rollout_shrink(struct pool *pool, uint32_t size, enum end_reason reason, usec_t now,
+			   struct plan *plan)
+{
+	for (uint32_t s = size; s < pool->size; s++)
+		pool_leave_slot(pool, s, reason, now, plan);
+	if (size < pool->size)
+		pool_set_size(pool, size);
+}
+
+void rollout_commit(struct pool *pool, usec_t now, struct plan *plan)
+{
+	struct rollout *rollout = &pool->rollout;
+
+	assert(rollout->state == ROLLOUT_DONE);
+	switch (rollout->kind) {
+	case CHANGE_REMOVE:
+		pool_drain_all(pool, POOL_RETIRING, END_REMOVED, now, plan);
+		break;
+	case CHANGE_ADD:
+	case CHANGE_ROLL:
+	case CHANGE_SCALE:
+	case CHANGE_UPDATE:
+		pool->generation = rollout->generation;
+		pool_update(pool, &rollout->params);
+		rollout_shrink(pool, rollout->params.workers, END_SCALE, now, plan);
+		break;
+	case CHANGE_SLOT:
+	case CHANGE_NONE:
+		break;
+	}
+	rollout_set_state(rollout, ROLLOUT_NONE, USEC_INFINITY);
+}
+
+/*
+ * Slot s was there before the rollout: back to the committed version, without a moment in which
+ * nobody serves in it. The generation decides, not this rollout's progress: an earlier failure may
+ * have left a worker here too.
+ */
+static void rollout_restore_slot(struct pool *pool, uint32_t s, bool restore, usec_t now,
+				 struct plan *plan)
+{
+	struct slot *slot = &pool->slots[s];
+	uint32_t next = slot->next;
+
+	slot->next = CORE_NONE;
+	if (next != CORE_NONE)
+		pool_drain_worker(pool, next, END_UNDO, now, plan);
+	if (!restore)
+		return;
+	if (slot->current == CORE_NONE) {
+		if (slot->restart_at == USEC_INFINITY && s < pool->rollout.cursor)
+			pool_slot_start(pool, s, now, plan);
+	} else if (pool->workers[slot->current].generation != pool->generation) {
+		slot->restoring = true;
+		pool->restoring++;
+		pool_slot_start(pool, s, now, plan);
+	}
+}
+
+void rollout_undo(struct pool *pool, bool restore, usec_t now, struct plan *plan)
+{
+	struct rollout *rollout = &pool->rollout;
+	uint32_t end = rollout->end < rollout->old_size ? rollout->end : rollout->old_size;
+
+	if (rollout->state == ROLLOUT_NONE)
+		return;
+	rollout_shrink(pool, rollout->old_size, END_UNDO, now, plan);
+	pool->max_processes = pool->params.max_processes;
+	restore = restore && rollout->old_state == POOL_ACTIVE;
+	for (uint32_t s = rollout->begin; s < end; s++)
+		rollout_restore_slot(pool, s, restore, now, plan);
+	rollout_set_state(rollout, ROLLOUT_NONE, USEC_INFINITY);
+	if (rollout->kind == CHANGE_ADD)
+		pool_drain_all(pool, POOL_RETIRING, END_UNDO, now, plan);
+	else if (rollout->old_state == POOL_STOPPED && rollout->kind != CHANGE_REMOVE)
+		pool_drain_all(pool, POOL_STOPPED, END_UNDO, now, plan);
+}

@@ -1,0 +1,33 @@
+/*
+ * rollout.h - replacing one generation of a pool by the next: batches within max_surge, each ready,
+ * watched for min_ready, past the gate, and only then the old workers drain. Fails as a whole; can
+ * be undone. Pure.
+ */
+#ifndef CORE_ROLLOUT_H
+#define CORE_ROLLOUT_H
+
+#include "core/pool.h"
+
+void rollout_begin(struct pool *pool, const struct pool_change *change, usec_t now,
+		   struct plan *plan);
+/* Is the first batch settled, or is nothing to be started at all? */
+bool rollout_is_at_gate(const struct pool *pool);
+/* All pools' first batches serve: predecessors may be drained from now on. */
+void rollout_open_gate(struct pool *pool, usec_t now, struct plan *plan);
+/* Every slot has its new worker: the new specification is the pool's. */
+void rollout_commit(struct pool *pool, usec_t now, struct plan *plan);
+/*
+ * New workers are let go; slots that already have one get the old version back, and keep the new
+ * worker until that serves. With restore = false (a stop) nothing is started.
+ */
+void rollout_undo(struct pool *pool, bool restore, usec_t now, struct plan *plan);
+
+/* Called by pool.c. */
+void rollout_worker_ready(struct pool *pool, uint32_t s, usec_t now, struct plan *plan);
+/* Does the loss of that slot's worker (the successor, or the current one) fail the rollout? */
+bool rollout_covers(const struct pool *pool, uint32_t s, bool successor);
+void rollout_fail(struct pool *pool, enum cause cause, const struct worker_ref *culprit);
+void rollout_room(struct pool *pool, usec_t now, struct plan *plan);
+void rollout_time(struct pool *pool, usec_t now, struct plan *plan);
+
+#endif

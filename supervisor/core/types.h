@@ -1,0 +1,245 @@
+/*
+ * types.h - the words that the core and the engine exchange: facts go in as events, orders come out
+ * as a plan. Plain data throughout: a model can be copied, written out and read back.
+ */
+#ifndef CORE_TYPES_H
+#define CORE_TYPES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+
+#define CORE_POOLS_MAX	  64
+#define CORE_REQUESTS_MAX 64
+#define CORE_NONE	  UINT32_MAX /* "no worker", "no slot", "all slots" */
+
+/* A worker's life. Any state can go to GONE, when its process ends. */
+enum worker_state {
+	WORKER_GONE,	 /* no process: the entry is free */
+	WORKER_STARTING, /* to be started, or started and not ready yet */
+	WORKER_SERVING,	 /* ready: takes new work */
+	WORKER_DRAINING, /* told to go (or going by its own wish): finishes what it has, within its
+			    budget */
+	WORKER_DUMPING,	 /* its time is over: has the dump signal, and a moment to say what it was
+			    doing */
+	WORKER_KILLED,	 /* its whole process tree has SIGKILL */
+};
+#define WORKER_STATE_COUNT (WORKER_KILLED + 1)
+
+/* Why a worker leaves, or left. */
+enum end_reason {
+	END_NONE,	   /* it was not told to */
+	END_RELOAD,	   /* its successor serves */
+	END_RESTART,	   /* the same, asked for by name */
+	END_SCALE,	   /* its pool became smaller */
+	END_REMOVED,	   /* its pool is no longer configured */
+	END_UNDO,	   /* it belongs to a rollout that failed */
+	END_STOP,	   /* the instance stops */
+	END_CRASH_LOOP,	   /* its pool gave up (on_crash_loop = stop-pool) */
+	END_START_TIMEOUT, /* it was not ready in time */
+	END_WATCHDOG,	   /* it hangs */
+	END_OWN_WISH,	   /* it said STOPPING=1 by itself */
+};
+#define END_REASON_COUNT (END_OWN_WISH + 1)
+
+/* Which worker: the entry in its pool, and the number of uses of that entry, which makes a stale
+ * reference noticed. */
+struct worker_ref {
+	uint32_t pool;
+	uint32_t index;
+	uint32_t serial;
+};
+
+enum core_restart { CORE_RESTART_ALWAYS, CORE_RESTART_ON_FAILURE, CORE_RESTART_NEVER };
+enum core_crash_loop { CORE_CRASH_LOOP_RETRY, CORE_CRASH_LOOP_STOP_POOL, CORE_CRASH_LOOP_EXIT };
+
+/* The numbers of one specification of a pool. Everything else of it (command, user, ...) is the
+ * engine's. */
+struct pool_params {
+	uint32_t workers;   /* size, 1 or more */
+	uint32_t max_surge; /* most workers of one batch, 1 or more */
+	uint32_t max_processes;
+	usec_t start_timeout;
+	usec_t ready_delay; /* ready = delay:T; USEC_INFINITY: readiness is told */
+	usec_t min_ready;
+	usec_t progress_timeout;
+	usec_t drain_timeout, stop_timeout, drain_extend_max;
+	usec_t dump_timeout;
+	usec_t watchdog; /* 0: off */
+	int drain_signal;
+	int dump_signal; /* 0: none */
+	enum core_restart restart;
+	usec_t restart_delay, restart_delay_max, restart_reset;
+	uint32_t crash_loop_after;
+	enum core_crash_loop on_crash_loop;
+	bool start_retry; /* on_start_failure = retry */
+};
+
+/* What happened to one worker, or what its pool wants of it. */
+enum worker_event_kind {
+	WORKER_EVENT_SPAWNED,	   /* its process runs */
+	WORKER_EVENT_SPAWN_FAILED, /* there is none: it could not be started */
+	WORKER_EVENT_READY,
+	WORKER_EVENT_STOPPING,	   /* it says that it goes */
+	WORKER_EVENT_EXITED,	   /* its process has ended (clean: in one of the ways that count as
+				      success) */
+	WORKER_EVENT_EXTEND,	   /* it asks for usec from now on */
+	WORKER_EVENT_PING,	   /* watchdog: alive */
+	WORKER_EVENT_TRIGGER,	   /* watchdog: it says itself that it is broken */
+	WORKER_EVENT_SET_WATCHDOG, /* it wants another interval: usec */
+	WORKER_EVENT_TIME,	   /* its deadline has passed */
+	WORKER_EVENT_DRAIN,	   /* the pool lets it go: reason, usec = budget */
+	WORKER_EVENT_KILL,	   /* the pool lets it go at once */
+};
+#define WORKER_EVENT_COUNT (WORKER_EVENT_KILL + 1)
+
+struct worker_event {
+	enum worker_event_kind kind;
+	usec_t usec;
+	enum end_reason reason;
+	bool clean;
+};
+
+/* What a transaction does to one pool. */
+enum change_kind {
+	CHANGE_NONE,
+	CHANGE_UPDATE, /* only numbers: they take effect at the commit */
+	CHANGE_SCALE,  /* another size, the same version */
+	CHANGE_ROLL,   /* a new generation in every slot */
+	CHANGE_SLOT,   /* a new worker of the same generation in one slot */
+	CHANGE_ADD,    /* a pool that was not there */
+	CHANGE_REMOVE,
+};
+
+struct pool_change {
+	enum change_kind kind;
+	uint32_t slot; /* CHANGE_SLOT */
+	enum end_reason
+	    reason; /* what the old workers are told: END_RELOAD, END_RESTART, END_SCALE */
+	struct pool_params params;
+};
+
+/* Facts for the instance. */
+enum event_kind {
+	EVENT_WORKER,	      /* worker, what */
+	EVENT_TIME,	      /* the deadline has passed */
+	EVENT_START,	      /* changes: CHANGE_ADD for each pool; once, first of all */
+	EVENT_REQUEST,	      /* request */
+	EVENT_CALLER_GONE,    /* request.id: nobody waits for its answer any more */
+	EVENT_PREPARED,	      /* changes: configuration read, sockets open, memory there */
+	EVENT_PREPARE_FAILED, /* nothing was changed */
+	EVENT_STOP,	      /* failed: the exit code */
+	EVENT_STOP_NOW,
+	EVENT_QUEUES_EMPTY, /* nobody waits in the sockets' queues (after ORDER_REFUSE_NEW) */
+};
+
+/* A wish that becomes a transaction: reload, restart or scale. What exactly is meant, the engine
+ * knows by the id. */
+struct request {
+	uint64_t id;   /* of the engine's; 0: nobody waits for the answer */
+	uint64_t join; /* queued requests with the same number are answered by one transaction */
+	bool wait_drained; /* answer when the last old worker is gone */
+	bool abort_on_disconnect;
+};
+
+struct event {
+	enum event_kind kind;
+	struct worker_ref worker;
+	struct worker_event what;
+	struct request request;
+	const struct pool_change
+	    *changes; /* CORE_POOLS_MAX of them, by the pool's place; read during the step only */
+	bool failed;
+};
+
+/* What became of a transaction or a request. */
+enum result {
+	RESULT_COMMITTED,
+	RESULT_DRAINED, /* the second half of it, for who waits for that */
+	RESULT_FAILED,
+	RESULT_ABORTED,	 /* its caller went away */
+	RESULT_STOPPING, /* the instance stops */
+	RESULT_BUSY,	 /* too many requests wait */
+};
+
+/* Why a transaction failed. */
+enum cause {
+	CAUSE_NONE,
+	CAUSE_PREPARE,	   /* before any worker was touched; the engine knows */
+	CAUSE_SPAWN,	   /* a new worker could not be started */
+	CAUSE_EXITED,	   /* a new worker ended */
+	CAUSE_NOT_READY,   /* a new worker was not ready in time */
+	CAUSE_WATCHDOG,	   /* a new worker hangs */
+	CAUSE_OWN_WISH,	   /* a new worker said that it stops */
+	CAUSE_NO_PROGRESS, /* progress_timeout */
+	CAUSE_CALLER_GONE,
+	CAUSE_STOPPING,
+};
+
+enum order_kind {
+	/* to be done */
+	ORDER_SPAWN,	  /* start a process for worker (slot, generation) */
+	ORDER_SIGNAL,	  /* send sig with value (milliseconds left) to worker */
+	ORDER_KILL,	  /* SIGKILL to the worker's whole tree */
+	ORDER_PREPARE,	  /* read, check, open; answer with EVENT_PREPARED or EVENT_PREPARE_FAILED;
+			     number */
+	ORDER_COMMIT,	  /* transaction number: the new specifications are the current ones */
+	ORDER_UNDO,	  /* transaction number failed: cause, worker; close what was opened */
+	ORDER_ANSWER,	  /* request id: result, cause, worker; number */
+	ORDER_REFUSE_NEW, /* stop, step 1: keep new clients out; EVENT_QUEUES_EMPTY when all queues
+			     are empty */
+	ORDER_CLOSE_SOCKETS, /* stop, last step: shut them down and close them */
+	ORDER_EXIT,	     /* nothing is left; failed */
+	/* to be told */
+	ORDER_STATE,	    /* worker went from -> to, reason, usec: how long it may take */
+	ORDER_SLOT_WAITS,   /* slot of pool is empty; the next start in usec (USEC_INFINITY: none);
+			       count crashes in a row */
+	ORDER_CRASH_LOOP,   /* slot of pool: count crashes in a row */
+	ORDER_RECOVERED,    /* slot of pool: serves long enough to forget its crashes */
+	ORDER_BATCH,	    /* rollout of pool: a batch of count slots begins at slot */
+	ORDER_PROMOTED,	    /* rollout of pool: the batch serves, its predecessors drain */
+	ORDER_POOL_READY,   /* every slot of pool served for the first time */
+	ORDER_POOL_GONE,    /* the pool's last worker is gone, and it is no longer configured: its
+			       place is free */
+	ORDER_LAME_DUCK,    /* a stop begins; usec until workers drain */
+	ORDER_DRAIN_BEGINS, /* a stop: workers are told now */
+	ORDER_READY,	    /* all pools served: once */
+};
+
+struct order {
+	enum order_kind kind;
+	struct worker_ref worker;
+	uint32_t pool;
+	uint32_t slot;
+	uint32_t generation;
+	uint32_t count;
+	enum worker_state from, to;
+	enum end_reason reason;
+	int sig;
+	int value;
+	usec_t usec;
+	uint64_t number; /* transaction, or request id (ANSWER) */
+	uint64_t id;
+	enum result result;
+	enum cause cause;
+	bool failed;
+};
+
+/* A list with room for everything that one step can say: instance_plan_size(). */
+struct plan {
+	struct order *orders;
+	size_t n;
+	size_t size;
+};
+
+/* Adds an order; the plan must have room (it is the owner's fault otherwise, and a reason to
+ * abort). */
+void plan_add(struct plan *plan, const struct order *order);
+
+const char *worker_state_name(enum worker_state state);
+const char *end_reason_name(enum end_reason reason);
+const char *cause_name(enum cause cause);
+
+#endif

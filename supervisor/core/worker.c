@@ -1,0 +1,379 @@
+/* worker.c - one worker's life: a function per state, a switch over the events in each, and no
+ * default. */
+#include "core/worker.h"
+
+#include <signal.h>
+
+void worker_timing_set(struct worker_timing *timing, const struct pool_params *params)
+{
+	*timing = (struct worker_timing){
+	    .start_timeout = params->start_timeout,
+	    .start_extend_max = params->progress_timeout,
+	    .ready_delay = params->ready_delay,
+	    .drain_timeout = params->drain_timeout,
+	    .stop_timeout = params->stop_timeout,
+	    .drain_extend_max = params->drain_extend_max,
+	    .dump_timeout = params->dump_timeout,
+	    .watchdog = params->watchdog,
+	    .drain_signal = params->drain_signal,
+	    .dump_signal = params->dump_signal,
+	};
+}
+
+bool worker_is_live(const struct worker *worker)
+{
+	return worker->state != WORKER_GONE;
+}
+
+bool worker_is_leaving(const struct worker *worker)
+{
+	return worker->state == WORKER_DRAINING || worker->state == WORKER_DUMPING ||
+	       worker->state == WORKER_KILLED;
+}
+
+usec_t worker_deadline(const struct worker *worker)
+{
+	if (worker->state == WORKER_SERVING)
+		return worker->watchdog_at;
+	return worker->state == WORKER_GONE ? USEC_INFINITY : worker->deadline;
+}
+
+/* The one place where a state changes: what the new state may not have is dropped, and the change
+ * is told. */
+static void worker_set_state(struct worker *worker, enum worker_state to, usec_t now,
+			     usec_t deadline, struct plan *plan)
+{
+	struct order order = {
+	    .kind = ORDER_STATE,
+	    .worker = worker->ref,
+	    .pool = worker->ref.pool,
+	    .slot = worker->slot,
+	    .generation = worker->generation,
+	    .from = worker->state,
+	    .to = to,
+	    .reason = worker->reason,
+	    .usec = usec_sub(deadline, now),
+	};
+
+	worker->state = to;
+	worker->since = now;
+	worker->deadline = deadline;
+	worker->deadline_max = deadline;
+	worker->watchdog_at = USEC_INFINITY;
+	plan_add(plan, &order);
+}
+
+static void worker_order(const struct worker *worker, enum order_kind kind, int sig, usec_t left,
+			 struct plan *plan)
+{
+	struct order order = {
+	    .kind = kind,
+	    .worker = worker->ref,
+	    .pool = worker->ref.pool,
+	    .slot = worker->slot,
+	    .generation = worker->generation,
+	    .sig = sig,
+	    .value = left / USEC_PER_MSEC > INT32_MAX ? INT32_MAX : (int)(left / USEC_PER_MSEC),
+	};
+
+	plan_add(plan, &order);
+}
+
+void worker_begin(struct worker *worker, uint32_t slot, uint32_t generation,
+		  const struct pool_params *params, usec_t now, struct plan *plan)
+{
+	worker->ref.serial++;
+	worker->slot = slot;
+	worker->generation = generation;
+	worker->reason = END_NONE;
+	worker->spawned = worker->signalled = false;
+	worker_timing_set(&worker->timing, params);
+	worker_set_state(worker, WORKER_STARTING, now, usec_add(now, params->start_timeout), plan);
+	worker_order(worker, ORDER_SPAWN, 0, 0, plan);
+}
+
+static void worker_gone(struct worker *worker, usec_t now, struct plan *plan)
+{
+	worker_set_state(worker, WORKER_GONE, now, USEC_INFINITY, plan);
+}
+
+static void worker_serve(struct worker *worker, usec_t now, struct plan *plan)
+{
+	worker_set_state(worker, WORKER_SERVING, now, USEC_INFINITY, plan);
+	if (worker->timing.watchdog > 0)
+		worker->watchdog_at = usec_add(now, worker->timing.watchdog);
+}
+
+static void worker_kill(struct worker *worker, usec_t now, struct plan *plan)
+{
+	worker_set_state(worker, WORKER_KILLED, now, usec_add(now, WORKER_KILL_AGAIN), plan);
+	worker_order(worker, ORDER_KILL, SIGKILL, 0, plan);
+}
+
+static void worker_dump(struct worker *worker, int sig, usec_t now, struct plan *plan)
+{
+	worker_set_state(worker, WORKER_DUMPING, now, usec_add(now, worker->timing.dump_timeout),
+			 plan);
+	worker_order(worker, ORDER_SIGNAL, sig, worker->timing.dump_timeout, plan);
+}
+
+/* The budget is spent, or was taken away. */
+static void worker_escalate(struct worker *worker, usec_t now, struct plan *plan)
+{
+	if (worker->timing.dump_signal != 0)
+		worker_dump(worker, worker->timing.dump_signal, now, plan);
+	else
+		worker_kill(worker, now, plan);
+}
+
+static void worker_hang(struct worker *worker, usec_t now, struct plan *plan)
+{
+	worker->reason = END_WATCHDOG;
+	worker_dump(worker, worker->timing.dump_signal != 0 ? worker->timing.dump_signal : SIGABRT,
+		    now, plan);
+}
+
+static void worker_drain(struct worker *worker, enum end_reason reason, usec_t budget, usec_t now,
+			 struct plan *plan)
+{
+	worker->reason = reason;
+	if (!worker->spawned) {
+		worker_gone(worker, now, plan); /* nobody to tell */
+		return;
+	}
+	worker_set_state(worker, WORKER_DRAINING, now, usec_add(now, budget), plan);
+	worker->deadline_max = usec_add(worker->deadline, worker->timing.drain_extend_max);
+	if (reason == END_OWN_WISH)
+		return;
+	worker->signalled = true;
+	worker_order(worker, ORDER_SIGNAL, worker->timing.drain_signal, budget, plan);
+}
+
+static void worker_extend(struct worker *worker, usec_t usec, usec_t now)
+{
+	usec_t wanted = usec_add(now, usec);
+
+	if (wanted > worker->deadline_max)
+		wanted = worker->deadline_max;
+	if (wanted > worker->deadline)
+		worker->deadline = wanted;
+}
+
+static void worker_step_starting(struct worker *worker, const struct worker_event *event,
+				 usec_t now, struct plan *plan)
+{
+	bool delayed = worker->timing.ready_delay != USEC_INFINITY;
+
+	switch (event->kind) {
+	case WORKER_EVENT_SPAWNED:
+		worker->spawned = true;
+		worker->since = now;
+		worker->deadline = usec_add(now, delayed ? worker->timing.ready_delay
+							 : worker->timing.start_timeout);
+		worker->deadline_max = usec_add(now, worker->timing.start_extend_max);
+		break;
+	case WORKER_EVENT_READY:
+		if (worker->spawned)
+			worker_serve(worker, now, plan);
+		break;
+	case WORKER_EVENT_SPAWN_FAILED:
+	case WORKER_EVENT_EXITED:
+		worker_gone(worker, now, plan);
+		break;
+	case WORKER_EVENT_STOPPING:
+		worker_drain(worker, END_OWN_WISH, worker->timing.drain_timeout, now, plan);
+		break;
+	case WORKER_EVENT_EXTEND:
+		if (worker->spawned && !delayed)
+			worker_extend(worker, event->usec, now);
+		break;
+	case WORKER_EVENT_TRIGGER:
+		if (worker->spawned)
+			worker_hang(worker, now, plan);
+		break;
+	case WORKER_EVENT_SET_WATCHDOG:
+		worker->timing.watchdog = event->usec;
+		break;
+	case WORKER_EVENT_TIME:
+		if (!worker
+			 ->spawned) /* the order to start it still waits; its time has not begun */
+			worker->deadline = usec_add(now, worker->timing.start_timeout);
+		else if (delayed)
+			worker_serve(worker, now, plan);
+		else
+			worker_drain(worker, END_START_TIMEOUT, worker->timing.drain_timeout, now,
+				     plan);
+		break;
+	case WORKER_EVENT_DRAIN:
+		worker_drain(worker, event->reason, event->usec, now, plan);
+		break;
+	case WORKER_EVENT_KILL:
+		worker->reason = event->reason;
+		if (worker->spawned)
+			worker_kill(worker, now, plan);
+		else
+			worker_gone(worker, now, plan);
+		break;
+	case WORKER_EVENT_PING:
+		break;
+	}
+}
+
+static void worker_step_serving(struct worker *worker, const struct worker_event *event, usec_t now,
+				struct plan *plan)
+{
+	switch (event->kind) {
+	case WORKER_EVENT_EXITED:
+		worker_gone(worker, now, plan);
+		break;
+	case WORKER_EVENT_STOPPING:
+		worker_drain(worker, END_OWN_WISH, worker->timing.drain_timeout, now, plan);
+		break;
+	case WORKER_EVENT_SET_WATCHDOG:
+		worker->timing.watchdog = event->usec;
+		worker->watchdog_at = event->usec > 0 ? usec_add(now, event->usec) : USEC_INFINITY;
+		break;
+	case WORKER_EVENT_PING:
+		if (worker->timing.watchdog > 0)
+			worker->watchdog_at = usec_add(now, worker->timing.watchdog);
+		break;
+	case WORKER_EVENT_TRIGGER:
+	case WORKER_EVENT_TIME:
+		worker_hang(worker, now, plan);
+		break;
+	case WORKER_EVENT_DRAIN:
+		worker_drain(worker, event->reason, event->usec, now, plan);
+		break;
+	case WORKER_EVENT_KILL:
+		worker->reason = event->reason;
+		worker_kill(worker, now, plan);
+		break;
+	case WORKER_EVENT_SPAWNED:
+	case WORKER_EVENT_SPAWN_FAILED:
+	case WORKER_EVENT_READY:
+	case WORKER_EVENT_EXTEND:
+		break;
+	}
+}
+
+/* A second reason to go: the nearer end counts, and a worker that went by its own wish is told
+ * after all. */
+static void worker_drain_again(struct worker *worker, const struct worker_event *event, usec_t now,
+			       struct plan *plan)
+{
+	usec_t deadline = usec_add(now, event->usec);
+
+	if (deadline < worker->deadline)
+		worker->deadline = deadline;
+	if (usec_add(deadline, worker->timing.drain_extend_max) < worker->deadline_max)
+		worker->deadline_max = usec_add(deadline, worker->timing.drain_extend_max);
+	worker->reason = event->reason;
+	if (worker->signalled)
+		return;
+	worker->signalled = true;
+	worker_order(worker, ORDER_SIGNAL, worker->timing.drain_signal,
+		     usec_sub(worker->deadline, now), plan);
+}
+
+static void worker_step_draining(struct worker *worker, const struct worker_event *event,
+				 usec_t now, struct plan *plan)
+{
+	switch (event->kind) {
+	case WORKER_EVENT_EXITED:
+		worker_gone(worker, now, plan);
+		break;
+	case WORKER_EVENT_EXTEND:
+		worker_extend(worker, event->usec, now);
+		break;
+	case WORKER_EVENT_TIME:
+		worker_escalate(worker, now, plan);
+		break;
+	case WORKER_EVENT_DRAIN:
+		worker_drain_again(worker, event, now, plan);
+		break;
+	case WORKER_EVENT_KILL:
+		worker->reason = event->reason;
+		worker_kill(worker, now, plan);
+		break;
+	case WORKER_EVENT_SPAWNED:
+	case WORKER_EVENT_SPAWN_FAILED:
+	case WORKER_EVENT_READY:
+	case WORKER_EVENT_STOPPING:
+	case WORKER_EVENT_PING:
+	case WORKER_EVENT_TRIGGER:
+	case WORKER_EVENT_SET_WATCHDOG:
+		break;
+	}
+}
+
+static void worker_step_dumping(struct worker *worker, const struct worker_event *event, usec_t now,
+				struct plan *plan)
+{
+	switch (event->kind) {
+	case WORKER_EVENT_EXITED:
+		worker_gone(worker, now, plan);
+		break;
+	case WORKER_EVENT_TIME:
+	case WORKER_EVENT_KILL:
+		worker_kill(worker, now, plan);
+		break;
+	case WORKER_EVENT_DRAIN:
+	case WORKER_EVENT_EXTEND:
+	case WORKER_EVENT_SPAWNED:
+	case WORKER_EVENT_SPAWN_FAILED:
+	case WORKER_EVENT_READY:
+	case WORKER_EVENT_STOPPING:
+	case WORKER_EVENT_PING:
+	case WORKER_EVENT_TRIGGER:
+	case WORKER_EVENT_SET_WATCHDOG:
+		break;
+	}
+}
+
+static void worker_step_killed(struct worker *worker, const struct worker_event *event, usec_t now,
+			       struct plan *plan)
+{
+	switch (event->kind) {
+	case WORKER_EVENT_EXITED:
+		worker_gone(worker, now, plan);
+		break;
+	case WORKER_EVENT_TIME:
+		worker_kill(worker, now, plan);
+		break;
+	case WORKER_EVENT_KILL:
+	case WORKER_EVENT_DRAIN:
+	case WORKER_EVENT_EXTEND:
+	case WORKER_EVENT_SPAWNED:
+	case WORKER_EVENT_SPAWN_FAILED:
+	case WORKER_EVENT_READY:
+	case WORKER_EVENT_STOPPING:
+	case WORKER_EVENT_PING:
+	case WORKER_EVENT_TRIGGER:
+	case WORKER_EVENT_SET_WATCHDOG:
+		break;
+	}
+}
+
+void worker_step(struct worker *worker, const struct worker_event *event, usec_t now,
+		 struct plan *plan)
+{
+	switch (worker->state) {
+	case WORKER_GONE:
+		break; /* whatever is said of it is late */
+	case WORKER_STARTING:
+		worker_step_starting(worker, event, now, plan);
+		break;
+	case WORKER_SERVING:
+		worker_step_serving(worker, event, now, plan);
+		break;
+	case WORKER_DRAINING:
+		worker_step_draining(worker, event, now, plan);
+		break;
+	case WORKER_DUMPING:
+		worker_step_dumping(worker, event, now, plan);
+		break;
+	case WORKER_KILLED:
+		worker_step_killed(worker, event, now, plan);
+		break;
+	}
+}
