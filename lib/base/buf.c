@@ -114,7 +114,8 @@ void ring_free(struct ring *ring)
 	*ring = (struct ring){.max = max};
 }
 
-/* Doubles the memory until len bytes fit or max is reached, and puts the oldest byte to the front. */
+/* Doubles the memory until len bytes fit or max is reached, and puts the oldest byte to the front.
+ */
 static void ring_grow(struct ring *ring, size_t len)
 {
 	size_t size = ring->size != 0 ? ring->size : RING_FIRST, tail;
@@ -186,14 +187,30 @@ void ring_copy(const struct ring *ring, struct buf *out)
 	copy_from(ring, 0, out);
 }
 
+static char byte_at(const struct ring *ring, size_t i)
+{
+	return ring->data[(ring->start + i) % ring->size];
+}
+
+/* A full ring begins in the middle of a line, most likely: where its second one begins (0: there is
+ * no other). */
+static size_t skip_torn_line(const struct ring *ring)
+{
+	size_t i;
+
+	for (i = 0; i + 1 < ring->len; i++)
+		if (byte_at(ring, i) == '\n')
+			return i + 1;
+	return 0;
+}
+
 void ring_copy_lines(const struct ring *ring, unsigned lines, struct buf *out)
 {
-	size_t skip = ring->len;
-	char c;
+	size_t skip = ring->len, first = ring->len == ring->max ? skip_torn_line(ring) : 0;
 
-	while (skip > 0 && lines > 0) {
-		c = ring->data[(ring->start + skip - 1) % ring->size];
-		if (c == '\n' && skip < ring->len && --lines == 0)
+	/* A newline that ends the last line begins none; what has no newline yet is a line too. */
+	while (skip > first && lines > 0) {
+		if (skip < ring->len && byte_at(ring, skip - 1) == '\n' && --lines == 0)
 			break;
 		skip--;
 	}

@@ -6,9 +6,9 @@
 #include <stddef.h>
 
 /*
- * Text that grows. data is always NUL-terminated once anything was added. max bounds len (0: 64 KiB);
- * what does not fit is cut off and `cut` is set, so that a caller checks once at the end.
- * A struct of zeros is an empty buffer.
+ * Text that grows. data is always NUL-terminated once anything was added. max bounds len (0: 64
+ * KiB); what does not fit is cut off and `cut` is set, so that a caller checks once at the end. A
+ * struct of zeros is an empty buffer.
  */
 struct buf {
 	char *data;
@@ -25,13 +25,21 @@ void buf_reset(struct buf *buf);
 void buf_add(struct buf *buf, const void *data, size_t len);
 void buf_add_str(struct buf *buf, const char *text);
 void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void buf_vprintf(struct buf *buf, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
+void buf_vprintf(struct buf *buf, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+
+/* The text, also of a buffer that nothing was added to, or that got no memory. */
+static inline const char *buf_text(const struct buf *buf)
+{
+	return buf->data != NULL ? buf->data : "";
+}
 
 #define cleanup_buf __attribute__((cleanup(buf_free)))
 
 /*
  * The last bytes that somebody wrote. Memory is taken at the first write and doubled up to max,
- * so that a worker that never writes costs nothing. A struct of zeros with max set is an empty ring.
+ * so that a worker that never writes costs nothing. A struct of zeros with max set is an empty
+ * ring.
  */
 struct ring {
 	char *data;
@@ -42,7 +50,8 @@ struct ring {
 };
 
 void ring_free(struct ring *ring);
-/* Adds data; the oldest bytes make room. Where memory is short it keeps what it can. Never fails. */
+/* Adds data; the oldest bytes make room. Where memory is short it keeps what it can. Never fails.
+ */
 void ring_add(struct ring *ring, const void *data, size_t len);
 /* Appends the content, oldest byte first, to out. */
 void ring_copy(const struct ring *ring, struct buf *out);

@@ -1,4 +1,5 @@
-/* clock.h - the one unit of time: microseconds of CLOCK_MONOTONIC, which no operator and no NTP can set. */
+/* clock.h - the one unit of time: microseconds of CLOCK_MONOTONIC, which no operator and no NTP can
+ * set. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
@@ -7,9 +8,9 @@
 
 typedef uint64_t usec_t;
 
-#define USEC_PER_SEC   ((usec_t)1000000)
-#define USEC_PER_MSEC  ((usec_t)1000)
-#define USEC_INFINITY  UINT64_MAX /* "never": what a deadline is when there is none */
+#define USEC_PER_SEC  ((usec_t)1000000)
+#define USEC_PER_MSEC ((usec_t)1000)
+#define USEC_INFINITY UINT64_MAX /* "never": what a deadline is when there is none */
 
 /* The monotonic time now. It stands still while the machine is suspended, so budgets do too. */
 static inline usec_t clock_now(void)

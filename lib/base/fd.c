@@ -11,7 +11,8 @@ int fd_close(int fd)
 {
 	int saved = errno;
 
-	/* Not repeated after EINTR: Linux has released the descriptor by then, and it may be another's already. */
+	/* Not repeated after EINTR: Linux has released the descriptor by then, and it may be
+	 * another's already. */
 	if (fd >= 0)
 		close(fd);
 	errno = saved;
@@ -40,7 +41,8 @@ int fd_set_cloexec(int fd)
 	return fcntl(fd, F_SETFD, flags | FD_CLOEXEC) == -1 ? -errno : 0;
 }
 
-/* O_NONBLOCK: a FIFO without a writer, or a terminal, must not hold us up before we can see what it is. */
+/* O_NONBLOCK: a FIFO without a writer, or a terminal, must not hold us up before we can see what it
+ * is. */
 static int open_regular(const char *path, off_t *ret_size)
 {
 	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -58,7 +60,8 @@ static int open_regular(const char *path, off_t *ret_size)
 	return TAKE_FD(fd);
 }
 
-/* Makes room for more bytes and the NUL: doubled, but for one byte beyond max, which tells that it is too much. */
+/* Makes room for more bytes and the NUL: doubled, but for one byte beyond max, which tells that it
+ * is too much. */
 static int grow(char **text, size_t *size, size_t max)
 {
 	size_t larger = *size < 4096 ? 4096 : *size * 2;
@@ -79,7 +82,7 @@ int fd_read_file(const char *path, size_t max, char **ret_text, size_t *ret_len)
 	cleanup_close int fd = -1;
 	cleanup_free char *text = NULL;
 	size_t size = 0, len = 0;
-	off_t file_size;
+	off_t file_size = 0;
 	ssize_t n;
 
 	if (max > SIZE_MAX / 2 - 2)

@@ -1,4 +1,5 @@
-/* fd.h - ownership of descriptors and memory: cleanup attributes, and an explicit take to give away. */
+/* fd.h - ownership of descriptors and memory: cleanup attributes, and an explicit take to give
+ * away. */
 #ifndef BASE_FD_H
 #define BASE_FD_H
 
@@ -9,7 +10,8 @@
 /* Closes fd if it is >= 0, keeps errno, and returns -1: `fd = fd_close(fd);`. */
 int fd_close(int fd);
 
-/* Sets O_NONBLOCK on fd. Never clears it: the flag is shared by all holders. Returns 0 or -errno. */
+/* Sets O_NONBLOCK on fd. Never clears it: the flag is shared by all holders. Returns 0 or -errno.
+ */
 int fd_set_nonblock(int fd);
 
 /* Sets FD_CLOEXEC on fd. Returns 0 or -errno. */
@@ -44,19 +46,19 @@ static inline void fd_cleanup_file(FILE **file)
 #define cleanup_file  __attribute__((cleanup(fd_cleanup_file)))
 
 /* Gives the descriptor away: the variable no longer owns it. */
-#define TAKE_FD(fd)                                                                                \
-	({                                                                                         \
-		int take_fd_ = (fd);                                                               \
-		(fd) = -1;                                                                         \
-		take_fd_;                                                                          \
+#define TAKE_FD(fd)                  \
+	({                           \
+		int take_fd_ = (fd); \
+		(fd) = -1;           \
+		take_fd_;            \
 	})
 
 /* Gives the pointer away: the variable no longer owns what it led to. */
-#define TAKE_PTR(p)                                                                                \
-	({                                                                                         \
-		__typeof__(p) take_ptr_ = (p);                                                     \
-		(p) = NULL;                                                                        \
-		take_ptr_;                                                                         \
+#define TAKE_PTR(p)                            \
+	({                                     \
+		__typeof__(p) take_ptr_ = (p); \
+		(p) = NULL;                    \
+		take_ptr_;                     \
 	})
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))

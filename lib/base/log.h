@@ -1,6 +1,6 @@
 /*
- * log.h - one line per event, to standard error, as text or as JSON. Only programs and the engine log;
- * mechanisms return errors. Lines keep errno. A line longer than 4 KiB is cut.
+ * log.h - one line per event, to standard error, as text or as JSON. Only programs and the engine
+ * log; mechanisms return errors. Lines keep errno. A line longer than 4 KiB is cut.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -19,8 +19,10 @@ enum log_level {
 };
 
 enum log_format {
-	LOG_FORMAT_TEXT, /* "<5>" prefixes only where the journal reads us (JOURNAL_STREAM); a time stamp elsewhere */
-	LOG_FORMAT_JSON, /* one object a line: time, level, event, pool, slot, generation, pid, message */
+	LOG_FORMAT_TEXT, /* "<5>" prefixes only where the journal reads us (JOURNAL_STREAM); a time
+			    stamp elsewhere */
+	LOG_FORMAT_JSON, /* one object a line: time, level, event, pool, slot, generation, pid,
+			    message */
 };
 
 /* What a line is about. Fields that are unknown are NULL or -1. */
@@ -32,32 +34,34 @@ struct log_about {
 	long pid;
 };
 
-#define LOG_ABOUT_NOTHING ((struct log_about){.event = NULL, .pool = NULL, .slot = -1, .generation = -1, .pid = -1})
+#define LOG_ABOUT_NOTHING \
+	((struct log_about){.event = NULL, .pool = NULL, .slot = -1, .generation = -1, .pid = -1})
 
 /* Sets what is logged from now on, and how. */
 void log_setup(enum log_level level, enum log_format format);
 /*
- * Sends whole lines (newline included) to writer instead of straight to standard error; NULL: back to
- * standard error. The writer takes a line, or drops and counts it, and must not block.
+ * Sends whole lines (newline included) to writer instead of straight to standard error; NULL: back
+ * to standard error. The writer takes a line, or drops and counts it, and must not block.
  */
-void log_set_writer(void (*writer)(enum log_level level, const char *line, size_t len, void *arg), void *arg);
+void log_set_writer(void (*writer)(enum log_level level, const char *line, size_t len, void *arg),
+		    void *arg);
 bool log_wants(enum log_level level);
 void log_line(enum log_level level, const struct log_about *about, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-void log_vline(enum log_level level, const struct log_about *about, const char *format, va_list args)
-    __attribute__((format(printf, 3, 0)));
+void log_vline(enum log_level level, const struct log_about *about, const char *format,
+	       va_list args) __attribute__((format(printf, 3, 0)));
 
 /*
- * Forms one line in the current format without level filter: for worker output that passes through us.
- * Writes at most size bytes (newline included), returns the length.
+ * Forms one line in the current format without level filter: for worker output that passes through
+ * us. Writes at most size bytes (newline included), returns the length.
  */
 size_t log_format_line(char *line, size_t size, enum log_level level, const struct log_about *about,
 		       const char *message, size_t message_len);
 
-#define log_error(...)   log_line(LOG_LEVEL_ERROR, NULL, __VA_ARGS__)
+#define log_error(...)	 log_line(LOG_LEVEL_ERROR, NULL, __VA_ARGS__)
 #define log_warning(...) log_line(LOG_LEVEL_WARNING, NULL, __VA_ARGS__)
-#define log_notice(...)  log_line(LOG_LEVEL_NOTICE, NULL, __VA_ARGS__)
-#define log_info(...)    log_line(LOG_LEVEL_INFO, NULL, __VA_ARGS__)
-#define log_debug(...)   log_line(LOG_LEVEL_DEBUG, NULL, __VA_ARGS__)
+#define log_notice(...)	 log_line(LOG_LEVEL_NOTICE, NULL, __VA_ARGS__)
+#define log_info(...)	 log_line(LOG_LEVEL_INFO, NULL, __VA_ARGS__)
+#define log_debug(...)	 log_line(LOG_LEVEL_DEBUG, NULL, __VA_ARGS__)
 
 #endif

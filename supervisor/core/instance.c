@@ -197,7 +197,7 @@ static void instance_settle(struct instance *instance, usec_t now, struct plan *
 	instance_end(instance, plan);
 }
 
-static void instance_worker(struct instance *instance, const struct event *event, usec_t now,
+static void instance_worker(struct instance *instance, const struct core_event *event, usec_t now,
 			    struct plan *plan)
 {
 	struct pool *pool = &instance->pools[event->worker.pool];
@@ -222,7 +222,7 @@ static void instance_time(struct instance *instance, usec_t now, struct plan *pl
 	instance_stop_time(instance, now, plan);
 }
 
-void instance_step(struct instance *instance, const struct event *event, usec_t now,
+void instance_step(struct instance *instance, const struct core_event *event, usec_t now,
 		   struct plan *plan)
 {
 	switch (event->kind) {

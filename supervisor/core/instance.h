@@ -66,7 +66,7 @@ size_t instance_plan_size(const struct instance *instance);
  * engine gives it memory. */
 struct pool *instance_free_pool(struct instance *instance);
 /* One event; the plan is appended to. */
-void instance_step(struct instance *instance, const struct event *event, usec_t now,
+void instance_step(struct instance *instance, const struct core_event *event, usec_t now,
 		   struct plan *plan);
 /* When EVENT_TIME is wanted next; USEC_INFINITY: at rest. */
 usec_t instance_deadline(const struct instance *instance);

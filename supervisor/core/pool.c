@@ -1,90 +1,10 @@
 /* pool.c - slots and the workers in them. */
 #include "core/pool.h"
 
-#include <assert.h>
-#include <string.h>
-
-#include "core/backoff.h"
 #include "core/rollout.h"
 
-/* No room for a restart is rare, and passes: look again this much later. */
-#define POOL_ROOM_RETRY (100 * USEC_PER_MSEC)
 /* Timers handled in one step: bounds the plan and the time of a step. */
 #define POOL_TIMERS_PER_STEP 256
-/* A clean end after at least this long is a worker's way to renew itself, not the beginning of a
- * loop. */
-#define POOL_RENEWAL_MIN USEC_PER_SEC
-
-/* ---- memory ---- */
-
-static size_t pool_memory_offsets(uint32_t capacity, size_t offsets[static 4])
-{
-	size_t n = capacity;
-
-	offsets[0] = 0;
-	offsets[1] = offsets[0] + n * sizeof(struct worker);
-	offsets[2] = offsets[1] + n * sizeof(struct slot);
-	offsets[3] = offsets[2] + 2 * n * sizeof(struct timer);
-	return offsets[3] + 2 * n * sizeof(uint32_t);
-}
-
-size_t pool_memory_size(uint32_t capacity)
-{
-	size_t offsets[4];
-
-	return pool_memory_offsets(capacity, offsets);
-}
-
-static void pool_free_entry(struct pool *pool, uint32_t w)
-{
-	pool->workers[w].next_free = pool->free;
-	pool->free = w;
-}
-
-void *pool_set_memory(struct pool *pool, void *block, uint32_t capacity)
-{
-	void *former = pool->workers;
-	uint32_t old = pool->capacity;
-	size_t offsets[4];
-	char *base = block;
-
-	assert(capacity >= old);
-	pool_memory_offsets(capacity, offsets);
-	memset(base, 0, offsets[2]);
-	if (old > 0) {
-		memcpy(base + offsets[0], pool->workers, old * sizeof(struct worker));
-		memcpy(base + offsets[1], pool->slots, old * sizeof(struct slot));
-	} else {
-		pool->free = CORE_NONE;
-	}
-	pool->workers = (struct worker *)(void *)(base + offsets[0]);
-	pool->slots = (struct slot *)(void *)(base + offsets[1]);
-	timers_set_memory(&pool->timers, (struct timer *)(void *)(base + offsets[2]),
-			  (uint32_t *)(void *)(base + offsets[3]), 2 * capacity);
-	pool->capacity = capacity;
-	for (uint32_t w = capacity; w-- > old;) {
-		pool->workers[w].ref =
-		    (struct worker_ref){.pool = pool->index, .index = w, .serial = 0};
-		pool_free_entry(pool, w);
-	}
-	pool->starved = false;
-	return former;
-}
-
-uint32_t pool_capacity_wanted(const struct pool *pool, uint32_t size)
-{
-	uint32_t most = size > pool->size ? size : pool->size;
-
-	return pool->live + most + 2;
-}
-
-uint32_t pool_room(const struct pool *pool)
-{
-	uint32_t entries = pool->capacity - pool->live;
-	uint32_t allowed = pool->live < pool->max_processes ? pool->max_processes - pool->live : 0;
-
-	return entries < allowed ? entries : allowed;
-}
 
 /* ---- timers ---- */
 
@@ -173,171 +93,6 @@ void pool_drain_worker(struct pool *pool, uint32_t w, enum end_reason reason, us
 	pool_apply(pool, worker, &event, now, plan);
 }
 
-/* ---- slots ---- */
-
-static void pool_tell_slot(const struct pool *pool, uint32_t s, enum order_kind kind, usec_t usec,
-			   struct plan *plan)
-{
-	struct order order = {
-	    .kind = kind,
-	    .pool = pool->index,
-	    .slot = s,
-	    .generation = pool->generation,
-	    .count = pool->slots[s].crashes,
-	    .usec = usec,
-	};
-
-	plan_add(plan, &order);
-}
-
-void pool_slot_forgive(struct pool *pool, uint32_t s)
-{
-	struct slot *slot = &pool->slots[s];
-
-	if (slot->looping)
-		pool->looping--;
-	slot->looping = false;
-	slot->crashes = 0;
-}
-
-static void pool_slot_restored(struct pool *pool, uint32_t s)
-{
-	if (pool->slots[s].restoring)
-		pool->restoring--;
-	pool->slots[s].restoring = false;
-}
-
-void pool_set_size(struct pool *pool, uint32_t size)
-{
-	assert(size <= pool->capacity);
-	for (uint32_t s = pool->size; s < size; s++) {
-		pool->slots[s] = (struct slot){
-		    .current = CORE_NONE, .next = CORE_NONE, .restart_at = USEC_INFINITY};
-	}
-	for (uint32_t s = size; s < pool->size; s++)
-		pool->served -= pool->slots[s].served;
-	pool->size = size;
-}
-
-void pool_leave_slot(struct pool *pool, uint32_t s, enum end_reason reason, usec_t now,
-		     struct plan *plan)
-{
-	struct slot *slot = &pool->slots[s];
-	uint32_t current = slot->current, next = slot->next;
-
-	slot->current = slot->next = CORE_NONE;
-	pool_slot_schedule(pool, s, USEC_INFINITY);
-	pool_slot_forgive(pool, s);
-	pool_slot_restored(pool, s);
-	if (current != CORE_NONE)
-		pool_drain_worker(pool, current, reason, now, plan);
-	if (next != CORE_NONE)
-		pool_drain_worker(pool, next, reason, now, plan);
-}
-
-void pool_promote(struct pool *pool, uint32_t s, enum end_reason reason, usec_t now,
-		  struct plan *plan)
-{
-	struct slot *slot = &pool->slots[s];
-	uint32_t old = slot->current;
-
-	slot->current = slot->next;
-	slot->next = CORE_NONE;
-	pool_slot_schedule(pool, s, USEC_INFINITY);
-	pool_slot_forgive(pool, s);
-	pool_slot_restored(pool, s);
-	if (old != CORE_NONE)
-		pool_drain_worker(pool, old, reason, now, plan);
-}
-
-void pool_slot_start(struct pool *pool, uint32_t s, usec_t now, struct plan *plan)
-{
-	struct slot *slot = &pool->slots[s];
-	uint32_t w = pool_take_worker(pool, s, pool->generation, &pool->params, now, plan);
-
-	if (w == CORE_NONE) {
-		pool_slot_schedule(pool, s, usec_add(now, POOL_ROOM_RETRY));
-		return;
-	}
-	pool_slot_schedule(pool, s, USEC_INFINITY);
-	if (slot->current == CORE_NONE)
-		slot->current = w;
-	else
-		slot->next = w;
-}
-
-/* Too many crashes in a row: say so once, and do what the configuration wants. */
-static void pool_slot_loops(struct pool *pool, uint32_t s, usec_t now, struct plan *plan)
-{
-	struct slot *slot = &pool->slots[s];
-
-	if (slot->looping || slot->crashes < pool->params.crash_loop_after)
-		return;
-	slot->looping = true;
-	pool->looping++;
-	pool_tell_slot(pool, s, ORDER_CRASH_LOOP, 0, plan);
-	switch (pool->params.on_crash_loop) {
-	case CORE_CRASH_LOOP_RETRY:
-		break;
-	case CORE_CRASH_LOOP_STOP_POOL:
-		if (pool->rollout.state == ROLLOUT_NONE)
-			pool_drain_all(pool, POOL_STOPPED, END_CRASH_LOOP, now, plan);
-		break;
-	case CORE_CRASH_LOOP_EXIT:
-		pool->give_up = true;
-		break;
-	}
-}
-
-static bool pool_wants_restart(const struct pool *pool, uint32_t s, bool clean)
-{
-	if (pool->slots[s].restoring) /* a promise of the undo, whatever the policy */
-		return true;
-	switch (pool->params.restart) {
-	case CORE_RESTART_ALWAYS:
-		return true;
-	case CORE_RESTART_ON_FAILURE:
-		return !clean;
-	case CORE_RESTART_NEVER:
-		return false;
-	}
-	return true;
-}
-
-/* Slot s lost a worker that nobody had told to go. served: for how long it had been ready (0:
- * never). */
-static void pool_slot_crashed(struct pool *pool, uint32_t s, bool clean, usec_t served, usec_t now,
-			      struct plan *plan)
-{
-	struct slot *slot = &pool->slots[s];
-	usec_t delay = 0;
-
-	if (pool->state != POOL_ACTIVE)
-		return;
-	if (served >= pool->params.restart_reset)
-		pool_slot_forgive(pool, s);
-	if (!pool_wants_restart(pool, s, clean)) {
-		pool_tell_slot(pool, s, ORDER_SLOT_WAITS, USEC_INFINITY, plan);
-		pool_slot_schedule(pool, s, USEC_INFINITY);
-		return;
-	}
-	slot->restarts++;
-	if (!clean || served < POOL_RENEWAL_MIN) {
-		slot->crashes++;
-		delay = backoff_delay(&pool->params, slot->crashes, &pool->seed);
-		pool_slot_loops(pool, s, now, plan);
-		if (pool->state != POOL_ACTIVE)
-			return;
-		if (slot->looping && delay < pool->params.restart_delay_max / 2)
-			delay = pool->params.restart_delay_max;
-	}
-	pool_tell_slot(pool, s, ORDER_SLOT_WAITS, delay, plan);
-	if (delay == 0)
-		pool_slot_start(pool, s, now, plan);
-	else
-		pool_slot_schedule(pool, s, usec_add(now, delay));
-}
-
 static enum cause pool_cause_of(const struct worker *worker, const struct worker_event *event)
 {
 	if (event->kind == WORKER_EVENT_SPAWN_FAILED)
@@ -391,6 +146,14 @@ static void pool_slot_lost(struct pool *pool, uint32_t s, const struct worker *w
 	pool_slot_crashed(pool, s, clean, served, now, plan);
 }
 
+void pool_check_ready(struct pool *pool, struct plan *plan)
+{
+	if (pool->ready_once || pool->size == 0 || pool->served < pool->size)
+		return;
+	pool->ready_once = true;
+	pool_tell_slot(pool, CORE_NONE, ORDER_POOL_READY, 0, plan);
+}
+
 static void pool_slot_serves(struct pool *pool, uint32_t s, const struct worker *worker, usec_t now,
 			     struct plan *plan)
 {
@@ -398,10 +161,8 @@ static void pool_slot_serves(struct pool *pool, uint32_t s, const struct worker 
 
 	if (!slot->served) {
 		slot->served = true;
-		if (++pool->served == pool->size && !pool->ready_once) {
-			pool->ready_once = true;
-			pool_tell_slot(pool, s, ORDER_POOL_READY, 0, plan);
-		}
+		pool->served++;
+		pool_check_ready(pool, plan);
 	}
 	if (slot->next == worker->ref.index) {
 		if (slot->restoring)
@@ -475,6 +236,7 @@ void pool_open(struct pool *pool, uint64_t seed)
 	pool->state = POOL_ACTIVE;
 	pool->params = (struct pool_params){0};
 	pool->generation = pool->last_generation = 0;
+	pool->max_processes = 0;
 	pool->served = 0;
 	pool->ready_once = false;
 	pool->give_up = false;
@@ -516,6 +278,8 @@ void pool_kill_all(struct pool *pool, enum pool_state to, enum end_reason reason
 	for (uint32_t s = 0; s < pool->size; s++) {
 		pool->slots[s].current = pool->slots[s].next = CORE_NONE;
 		pool_slot_schedule(pool, s, USEC_INFINITY);
+		pool_slot_forgive(pool, s);
+		pool_slot_restored(pool, s);
 	}
 	pool->rollout.state = ROLLOUT_NONE;
 	pool->rollout.deadline = USEC_INFINITY;
@@ -529,7 +293,7 @@ void pool_update(struct pool *pool, const struct pool_params *params)
 	pool->params = *params;
 	pool->max_processes = params->max_processes;
 	for (uint32_t w = 0; w < pool->capacity; w++)
-		if (worker_is_live(&pool->workers[w]) &&
+		if (worker_is_live(&pool->workers[w]) && !worker_is_leaving(&pool->workers[w]) &&
 		    pool->workers[w].generation == pool->generation)
-			worker_timing_set(&pool->workers[w].timing, params);
+			worker_timing_update(&pool->workers[w].timing, params);
 }

@@ -112,7 +112,7 @@ void pool_kill_all(struct pool *pool, enum pool_state to, enum end_reason reason
 /* Takes over numbers that need no new worker. */
 void pool_update(struct pool *pool, const struct pool_params *params);
 
-/* For rollout.c. */
+/* For pool_slots.c and rollout.c. */
 uint32_t pool_room(const struct pool *pool);
 /* A worker for slot s; CORE_NONE where there is no room. */
 uint32_t pool_take_worker(struct pool *pool, uint32_t s, uint32_t generation,
@@ -129,7 +129,18 @@ void pool_promote(struct pool *pool, uint32_t s, enum end_reason reason, usec_t 
 /* Sees to it that slot s gets a worker of the committed version, as current or (while another
  * serves) as next. */
 void pool_slot_start(struct pool *pool, uint32_t s, usec_t now, struct plan *plan);
+/* Slot s lost a worker that nobody had told to go. served: for how long it had been ready (0:
+ * never). */
+void pool_slot_crashed(struct pool *pool, uint32_t s, bool clean, usec_t served, usec_t now,
+		       struct plan *plan);
+/* Its crashes in a row are forgotten. */
 void pool_slot_forgive(struct pool *pool, uint32_t s);
+/* It no longer holds a worker of a failed rollout. */
+void pool_slot_restored(struct pool *pool, uint32_t s);
 void pool_slot_schedule(struct pool *pool, uint32_t s, usec_t at);
+void pool_tell_slot(const struct pool *pool, uint32_t s, enum order_kind kind, usec_t usec,
+		    struct plan *plan);
+/* Has every slot served once? Told once. */
+void pool_check_ready(struct pool *pool, struct plan *plan);
 
 #endif

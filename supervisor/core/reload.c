@@ -79,7 +79,9 @@ static void reload_next(struct instance *instance, struct plan *plan)
 	instance->transaction.state = TRANSACTION_PREPARING;
 	instance->transaction.number++;
 	instance->transaction.start = false;
-	reload_tell(instance, ORDER_PREPARE, CAUSE_NONE, NULL, plan);
+	plan_add(plan, &(struct order){.kind = ORDER_PREPARE,
+				       .number = instance->transaction.number,
+				       .id = join});
 }
 
 /* Is the same already waiting, with nobody to be answered? Then one more changes nothing: 1,000

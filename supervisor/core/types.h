@@ -144,7 +144,7 @@ struct request {
 	bool abort_on_disconnect;
 };
 
-struct event {
+struct core_event {
 	enum event_kind kind;
 	struct worker_ref worker;
 	struct worker_event what;

@@ -20,6 +20,15 @@ void worker_timing_set(struct worker_timing *timing, const struct pool_params *p
 	};
 }
 
+void worker_timing_update(struct worker_timing *timing, const struct pool_params *params)
+{
+	struct worker_timing former = *timing;
+
+	worker_timing_set(timing, params);
+	timing->ready_delay = former.ready_delay;
+	timing->watchdog = former.watchdog;
+}
+
 bool worker_is_live(const struct worker *worker)
 {
 	return worker->state != WORKER_GONE;
@@ -181,7 +190,8 @@ static void worker_step_starting(struct worker *worker, const struct worker_even
 		worker_gone(worker, now, plan);
 		break;
 	case WORKER_EVENT_STOPPING:
-		worker_drain(worker, END_OWN_WISH, worker->timing.drain_timeout, now, plan);
+		if (worker->spawned)
+			worker_drain(worker, END_OWN_WISH, worker->timing.drain_timeout, now, plan);
 		break;
 	case WORKER_EVENT_EXTEND:
 		if (worker->spawned && !delayed)

@@ -1,6 +1,7 @@
 /*
- * check.h - holds a configuration against the world, without changing it: commands, users, addresses, limits, budgets.
- * One implementation behind `handoverd --check`, `handover check`, the start and every reload.
+ * check.h - holds a configuration against the world, without changing it: commands, users,
+ * addresses, limits, budgets. One implementation behind `handoverd --check`, `handover check`, the
+ * start and every reload.
  */
 #ifndef SYSTEM_CHECK_H
 #define SYSTEM_CHECK_H
@@ -10,19 +11,21 @@
 /* What a running instance has that a check must not take for a conflict. */
 struct check_context {
 	const struct config *running; /* NULL: nothing runs. Its addresses are "ours" */
-	bool bind_test;               /* try to bind the addresses (check); a start or reload binds them for real */
+	bool bind_test; /* try to bind the addresses (check); a start or reload binds them for real
+			 */
 };
 
 /*
- * Adds errors and warnings to problems: command missing / not executable / a directory / script without "#!" /
- * binary of another architecture; working directory, user, group missing; no right to change user; environment files;
- * output files' directories; address in use (and by which pid and name, where it can be found out), not local,
- * privileged without privilege; Unix path too long, in a missing directory, or a file that is no socket; descriptors that
- * would not suffice (RLIMIT_NOFILE hard); budgets: says the sum (lame_duck + stop_timeout + dump_timeout) as a remark in
- * ret_summary. Returns 0, or -EINVAL when errors were added.
- * ret_summary (may be NULL): lines for a person: instance, sockets, pools with workers and budgets; caller frees via buf.
+ * Adds errors and warnings to problems: command missing / not executable / a directory / script
+ * without "#!" / binary of another architecture; working directory, user, group missing; no right
+ * to change user; environment files; output files' directories; address in use (and by which pid
+ * and name, where it can be found out), not local, privileged without privilege; Unix path too
+ * long, in a missing directory, or a file that is no socket; descriptors that would not suffice
+ * (RLIMIT_NOFILE hard); budgets: says the sum (lame_duck + stop_timeout + dump_timeout) as a remark
+ * in ret_summary. Returns 0, or -EINVAL when errors were added. ret_summary (may be NULL): lines
+ * for a person: instance, sockets, pools with workers and budgets; caller frees via buf.
  */
-int check_world(const struct config *config, const struct check_context *context, struct config_problems *problems,
-		struct buf *summary);
+int check_world(const struct config *config, const struct check_context *context,
+		struct config_problems *problems, struct buf *summary);
 
 #endif

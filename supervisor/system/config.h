@@ -1,6 +1,7 @@
 /*
- * config.h - one instance's configuration: an INI file and its drop-ins, read, checked and turned into plain data.
- * All mistakes are collected and reported in one go. Nothing here looks at the world (see check.h) or changes it.
+ * config.h - one instance's configuration: an INI file and its drop-ins, read, checked and turned
+ * into plain data. All mistakes are collected and reported in one go. Nothing here looks at the
+ * world (see check.h) or changes it.
  */
 #ifndef SYSTEM_CONFIG_H
 #define SYSTEM_CONFIG_H
@@ -18,10 +19,12 @@ enum {
 	CONFIG_POOLS_MAX = 64,
 	CONFIG_SOCKETS_MAX = 128,
 	CONFIG_WORKERS_MAX = 10000,
-	CONFIG_VALUE_MAX = 64 * 1024,       /* bytes of one value, with its continuation lines none: there are none */
-	CONFIG_FILE_MAX = 4 * 1024 * 1024,  /* bytes of one file */
+	CONFIG_VALUE_MAX =
+	    64 * 1024, /* bytes of one value, with its continuation lines none: there are none */
+	CONFIG_FILE_MAX = 4 * 1024 * 1024, /* bytes of one file */
 	CONFIG_DROPINS_MAX = 256,
-	CONFIG_NAME_MAX = 48,               /* section NAMEs: [A-Za-z0-9_.-], first a letter or digit */
+	CONFIG_NAME_MAX = 42, /* section NAMEs: [A-Za-z0-9_.-], first a letter or digit; inih takes
+				 49 with "socket:" */
 };
 
 /* Where a value was written: file NULL means "nowhere, it is the default". */
@@ -34,19 +37,20 @@ enum socket_kind { SOCKET_TCP, SOCKET_UNIX, SOCKET_UDP, SOCKET_SYSTEMD };
 
 struct socket_spec {
 	char *name;
-	struct config_place place;        /* of the section */
+	struct config_place place;	  /* of the section */
 	struct config_place listen_place; /* of its `listen` */
-	char *listen;                     /* as written: "tcp://0.0.0.0:9000" */
+	char *listen;			  /* as written: "tcp://0.0.0.0:9000" */
 	enum socket_kind kind;
-	char *host;    /* TCP, UDP: numeric address or "localhost"-like name, without brackets; "*" and "" are all addresses */
-	uint16_t port; /* TCP, UDP; never 0 */
-	char *path;    /* UNIX: path; SYSTEMD: name */
-	unsigned backlog;          /* default 4096 (the kernel cuts it to net.core.somaxconn) */
-	mode_t mode;               /* UNIX: default 0660 */
-	char *owner, *group;       /* UNIX: NULL = as it is */
-	int ipv6_only;             /* -1 not set (kernel's default), 0, 1 */
-	bool reuseaddr;            /* default yes */
-	bool freebind;             /* default no */
+	char *host; /* TCP, UDP: numeric address or "localhost"-like name, without brackets; "*" and
+		       "" are all addresses */
+	uint16_t port;	     /* TCP, UDP; never 0 */
+	char *path;	     /* UNIX: path; SYSTEMD: name */
+	unsigned backlog;    /* default 4096 (the kernel cuts it to net.core.somaxconn) */
+	mode_t mode;	     /* UNIX: default 0660 */
+	char *owner, *group; /* UNIX: NULL = as it is */
+	int ipv6_only;	     /* -1 not set (kernel's default), 0, 1 */
+	bool reuseaddr;	     /* default yes */
+	bool freebind;	     /* default no */
 	uint64_t receive_buffer, send_buffer; /* bytes, 0 = kernel's default */
 };
 
@@ -76,73 +80,75 @@ struct success_codes {
 struct pool_spec {
 	char *name;
 	struct config_place place;
-	char *command;          /* as written */
+	char *command; /* as written */
 	struct config_place command_place;
-	char **argv;            /* NULL-terminated, split, %-specifiers not yet replaced */
+	char **argv; /* NULL-terminated, split, %-specifiers not yet replaced */
 	size_t argc;
-	char **sockets;         /* names, in the order of the descriptors */
+	char **sockets; /* names, in the order of the descriptors */
 	size_t n_sockets;
-	unsigned workers;       /* resolved: auto = CPUs we may use (affinity mask and cpu.max, rounded up, at least 1) */
+	unsigned workers; /* resolved: auto = CPUs we may use (affinity mask and cpu.max, rounded
+			     up, at least 1) */
 	bool workers_auto;
-	enum ready_kind ready;  /* required */
-	usec_t ready_delay;     /* READY_DELAY */
-	int ready_fd;           /* READY_FD: not 0-2, not one of the sockets' numbers (3..3+n-1) */
-	char **ready_argv;      /* READY_EXEC */
-	usec_t start_timeout;   /* default 30s */
-	int drain_signal;       /* default SIGTERM */
-	usec_t drain_timeout;   /* default 6s */
-	usec_t stop_timeout;    /* default drain_timeout */
-	usec_t drain_extend_max;/* default 0 */
-	int dump_signal;        /* 0 = off (default) */
-	usec_t dump_timeout;    /* default 500ms */
-	usec_t watchdog;        /* 0 = off (default) */
-	enum restart_policy restart;     /* default always */
-	usec_t restart_delay;            /* default 500ms */
-	usec_t restart_delay_max;        /* default 30s */
-	usec_t restart_reset;            /* default 60s */
-	unsigned crash_loop_after;       /* default 5 */
-	enum on_crash_loop on_crash_loop;       /* default retry */
+	enum ready_kind ready;	 /* required */
+	usec_t ready_delay;	 /* READY_DELAY */
+	int ready_fd;		 /* READY_FD: not 0-2, not one of the sockets' numbers (3..3+n-1) */
+	char **ready_argv;	 /* READY_EXEC */
+	usec_t start_timeout;	 /* default 30s */
+	int drain_signal;	 /* default SIGTERM */
+	usec_t drain_timeout;	 /* default 6s */
+	usec_t stop_timeout;	 /* default drain_timeout */
+	usec_t drain_extend_max; /* default 0 */
+	int dump_signal;	 /* 0 = off (default) */
+	usec_t dump_timeout;	 /* default 500ms */
+	usec_t watchdog;	 /* 0 = off (default) */
+	enum restart_policy restart;		/* default always */
+	usec_t restart_delay;			/* default 500ms */
+	usec_t restart_delay_max;		/* default 30s */
+	usec_t restart_reset;			/* default 60s */
+	unsigned crash_loop_after;		/* default 5 */
+	enum on_crash_loop on_crash_loop;	/* default retry */
 	enum on_start_failure on_start_failure; /* default exit */
-	struct amount max_surge;         /* default 100%; at least 1 worker */
-	usec_t min_ready;                /* default 0 */
-	usec_t progress_timeout;         /* default 10min: a rollout that gets no further for that long fails */
-	struct amount ready_workers;     /* default 1; 0 = does not count for /readyz */
-	unsigned max_processes;          /* default: the larger of 64 and 8 x workers; >= workers + 1 */
-	char *user, *group;              /* NULL = our own */
-	char **supplementary_groups;     /* NULL = the user's */
+	struct amount max_surge;		/* default 100%; at least 1 worker */
+	usec_t min_ready;			/* default 0 */
+	usec_t progress_timeout;     /* default 10min: a rollout that gets no further for that long
+					fails */
+	struct amount ready_workers; /* default 1; 0 = does not count for /readyz */
+	unsigned max_processes;	     /* default: the larger of 64 and 8 x workers; >= workers + 1 */
+	char *user, *group;	     /* NULL = our own */
+	char **supplementary_groups; /* NULL = the user's */
 	size_t n_supplementary_groups;
-	char *working_directory;         /* NULL = ours */
-	unsigned umask;                  /* default 0022 */
-	char **environment;              /* "NAME=value", appended in order; later wins */
+	char *working_directory; /* NULL = ours */
+	unsigned umask;		 /* default 0022 */
+	char **environment;	 /* "NAME=value", appended in order; later wins */
 	size_t n_environment;
-	char **environment_file;         /* paths; "-/path" may be missing */
+	char **environment_file; /* paths; "-/path" may be missing */
 	size_t n_environment_file;
-	int nice;                        /* -20..19, default: unset = CONFIG_UNSET */
-	int oom_score_adj;               /* -1000..1000, default CONFIG_UNSET */
-	uint64_t limit_nofile;           /* 0 = as the master was given it (soft limit included) */
-	uint64_t limit_core;             /* bytes; UINT64_MAX = infinity; CONFIG_LIMIT_UNSET = as given */
-	struct output_spec stdout_to;    /* key `stdout`, default capture */
-	struct output_spec stderr_to;    /* key `stderr`, default: the same as stdout */
-	struct success_codes success;    /* key success_codes: "0 143 SIGTERM ..." adds to 0 */
+	int nice;	       /* -20..19, default: unset = CONFIG_UNSET */
+	int oom_score_adj;     /* -1000..1000, default CONFIG_UNSET */
+	uint64_t limit_nofile; /* 0 = as the master was given it (soft limit included) */
+	uint64_t limit_core;   /* bytes; UINT64_MAX = infinity; CONFIG_LIMIT_UNSET = as given */
+	struct output_spec stdout_to; /* key `stdout`, default capture */
+	struct output_spec stderr_to; /* key `stderr`, default: the same as stdout */
+	struct success_codes success; /* key success_codes: "0 143 SIGTERM ..." adds to 0 */
 };
 
-#define CONFIG_UNSET       INT32_MIN
+#define CONFIG_UNSET	   INT32_MIN
 #define CONFIG_LIMIT_UNSET (UINT64_MAX - 1)
 
 struct supervisor_spec {
-	char *status_listen;           /* HOST:PORT, NULL = off */
-	char *status_host;             /* split; brackets removed */
+	char *status_listen; /* HOST:PORT, NULL = off */
+	char *status_host;   /* split; brackets removed */
 	uint16_t status_port;
 	struct config_place status_place;
-	char *operator_group;          /* NULL = none */
+	char *operator_group; /* NULL = none */
 	struct config_place operator_group_place;
-	usec_t lame_duck;              /* default 0 */
-	enum log_level log_level;      /* default info */
-	enum log_format log_format;    /* default text */
+	usec_t lame_duck;	    /* default 0 */
+	enum log_level log_level;   /* default info */
+	enum log_format log_format; /* default text */
 };
 
 struct config {
-	char *path;     /* the file as given */
+	char *path;	/* the file as given */
 	char *instance; /* its name without directory and ".ini" */
 	struct supervisor_spec supervisor;
 	struct socket_spec *sockets; /* in the order of the file */
@@ -163,54 +169,67 @@ struct config_problem {
 struct config_problems {
 	struct config_problem *list;
 	size_t n;
-	size_t errors; /* those that are no warnings; at most CONFIG_PROBLEMS_MAX are kept, more are counted */
+	size_t errors; /* those that are no warnings; at most CONFIG_PROBLEMS_MAX are kept, more are
+			  counted */
 	size_t dropped;
 };
 enum { CONFIG_PROBLEMS_MAX = 200 };
 
 /*
  * Reads path and its drop-ins (PATH.d, that is NAME.ini.d, files *.ini in lexical order).
- * Returns 0 with *ret_config; or -EINVAL when there were mistakes, all of them in problems (sorted by file and line);
- * or -errno when the file cannot be read at all (also described in problems). problems is never left empty on error.
- * The caller frees config with config_free() and problems with config_problems_free().
+ * Returns 0 with *ret_config; or -EINVAL when there were mistakes, all of them in problems (sorted
+ * by file and line); or -errno when the file cannot be read at all (also described in problems).
+ * problems is never left empty on error. The caller frees config with config_free() and problems
+ * with config_problems_free().
  */
 int config_read(const char *path, struct config **ret_config, struct config_problems *problems);
 /* Frees it; accepts NULL and half-built ones; returns NULL. */
 struct config *config_free(struct config *config);
 void config_problems_free(struct config_problems *problems);
 /* Adds a problem at a place (place may be NULL or of a default: then the file as a whole). */
-void config_problem_add(struct config_problems *problems, const struct config_place *place, bool warning,
-			const char *format, ...) __attribute__((format(printf, 4, 5)));
-/* Writes all, one a line, as `file:line: text` (warnings as `file:line: warning: text`), and says how many were dropped. */
+void config_problem_add(struct config_problems *problems, const struct config_place *place,
+			bool warning, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Writes all, one a line, as `file:line: text` (warnings as `file:line: warning: text`), and says
+ * how many were dropped. */
 void config_problems_print(const struct config_problems *problems, struct buf *out);
-/* The instance's name for a path: "/etc/handover/payments.ini" -> "payments". Caller frees. NULL: no memory. */
+/* The instance's name for a path: "/etc/handover/payments.ini" -> "payments". Caller frees. NULL:
+ * no memory. */
 char *config_instance_name(const char *path);
 
+/* How many more workers than configured a rollout may start: max_surge, rounded up, at least 1;
+ * more than all of them is never of use. */
+unsigned config_surge(const struct pool_spec *pool);
 const struct pool_spec *config_find_pool(const struct config *config, const char *name);
 const struct socket_spec *config_find_socket(const struct config *config, const char *name);
 
 /* What a changed value means at a reload. */
 enum config_effect {
-	CONFIG_EFFECT_NONE,    /* takes effect without touching a worker: budgets, restart policy, ... */
-	CONFIG_EFFECT_SCALE,   /* `workers`: slots are added or drained */
+	CONFIG_EFFECT_NONE,  /* takes effect without touching a worker: budgets, restart policy, ...
+			      */
+	CONFIG_EFFECT_SCALE, /* `workers`: slots are added or drained */
 	CONFIG_EFFECT_REPLACE, /* only new workers can have it: command, environment, user, ... */
 	CONFIG_EFFECT_RESTART, /* only a restart of the master can change it */
 };
 
-/* The effective value of one key: as text in a canonical form, so that "6s" and "6000ms" are equal. */
+/* The effective value of one key: as text in a canonical form, so that "6s" and "6000ms" are equal.
+ */
 struct config_item {
 	const char *key;
 	char *value;
 	enum config_effect effect;
 };
 
-/* All keys of a pool (or socket, or of the supervisor) with their effective values, in the order of the key table.
- * The list and its strings are owned by the config and live as long. */
-const struct config_item *config_pool_items(const struct config *config, const char *name, size_t *ret_n);
-const struct config_item *config_socket_items(const struct config *config, const char *name, size_t *ret_n);
+/* All keys of a pool (or socket, or of the supervisor) with their effective values, in the order of
+ * the key table. The list and its strings are owned by the config and live as long. */
+const struct config_item *config_pool_items(const struct config *config, const char *name,
+					    size_t *ret_n);
+const struct config_item *config_socket_items(const struct config *config, const char *name,
+					      size_t *ret_n);
 const struct config_item *config_supervisor_items(const struct config *config, size_t *ret_n);
 
-/* What a worker is, for %-specifiers: %n slot, %g generation, %p pool, %i instance, %% a percent sign. */
+/* What a worker is, for %-specifiers: %n slot, %g generation, %p pool, %i instance, %% a percent
+ * sign. */
 struct config_who {
 	const char *instance;
 	const char *pool;
@@ -218,13 +237,15 @@ struct config_who {
 	uint32_t generation;
 };
 
-/* text with its specifiers replaced. Caller frees. NULL: no memory. (Unknown ones were refused by config_read.) */
+/* text with its specifiers replaced. Caller frees. NULL: no memory. (Unknown ones were refused by
+ * config_read.) */
 char *config_expand(const char *text, const struct config_who *who);
 
 /*
- * Reads environment files (NAME=value lines, # and ; comments, quotes as in a shell, at most 64 KiB each).
- * Appends "NAME=value" strings to *env (a NULL-terminated list that is grown; strings and list are the caller's).
- * -errno, with a sentence in ret_error (caller frees) that names file and line.
+ * Reads environment files (NAME=value lines, # and ; comments, quotes as in a shell, at most 64 KiB
+ * each). Appends "NAME=value" strings to *env (a NULL-terminated list that is grown; strings and
+ * list are the caller's). -errno, with a sentence in ret_error (caller frees) that names file and
+ * line.
  */
 int config_read_environment_file(const char *path, char ***env, size_t *n_env, char **ret_error);
 

@@ -1,6 +1,7 @@
 /*
- * notify.h - sd_notify(3)'s protocol, both ends: a datagram socket per worker, and messages to our own service manager.
- * The address is abstract (unix(7)) with 128 random bits, so that what arrives at it is that worker's or its helpers'.
+ * notify.h - sd_notify(3)'s protocol, both ends: a datagram socket per worker, and messages to our
+ * own service manager. The address is abstract (unix(7)) with 128 random bits, so that what arrives
+ * at it is that worker's or its helpers'.
  */
 #ifndef SYSTEM_NOTIFY_H
 #define SYSTEM_NOTIFY_H
@@ -36,10 +37,12 @@ struct notify_message {
 	bool barrier; /* the descriptor that came with it is closed when the message is dropped */
 };
 
-/* Parses one datagram. Unknown keys, values out of range and malformed lines are left out, never an error. Pure. */
+/* Parses one datagram. Unknown keys, values out of range and malformed lines are left out, never an
+ * error; of a key that is there twice the last one counts. Pure. */
 void notify_parse(const char *data, size_t len, struct notify_message *ret_message);
 
-/* A new socket with a random abstract address: *ret_fd (CLOEXEC, NONBLOCK, SO_PASSCRED), address as for NOTIFY_SOCKET. */
+/* A new socket with a random abstract address: *ret_fd (CLOEXEC, NONBLOCK, SO_PASSCRED), address as
+ * for NOTIFY_SOCKET. */
 int notify_open(int *ret_fd, char address[static NOTIFY_ADDRESS_MAX]);
 
 struct notify_sender {
@@ -48,13 +51,15 @@ struct notify_sender {
 };
 
 /*
- * The next datagram: 1 and message and sender; 0: nothing waits; -errno. A datagram that is too long, has no
- * credentials or cannot be understood yields -EBADMSG (go on with the next). Descriptors that came with it are closed
- * (that is also the answer that BARRIER=1 waits for).
+ * The next datagram: 1 and message and sender; 0: nothing waits; -errno. A datagram that is too
+ * long, empty or binary, or has no credentials, yields -EBADMSG (go on with the next). Descriptors
+ * that came with it are closed (that is also the answer that BARRIER=1 waits for: what was sent
+ * before it has been returned by earlier calls).
  */
 int notify_receive(int fd, struct notify_message *ret_message, struct notify_sender *ret_sender);
 
-/* Whose message it is: of the worker (pid, or a member of its session; a sender that is already gone counts if its uid is uid). */
+/* Whose message it is: of the worker (pid, or a member of its session; a sender that is already
+ * gone counts if its uid is uid). */
 bool notify_sender_belongs(const struct notify_sender *sender, pid_t worker, uid_t uid);
 
 #endif

@@ -1,4 +1,5 @@
-/* proc.h - what /proc tells: who holds a socket, whose child an orphan was, what a hung process is doing. */
+/* proc.h - what /proc tells: who holds a socket, whose child an orphan was, what a process is and
+ * in which state. */
 #ifndef SYSTEM_PROC_H
 #define SYSTEM_PROC_H
 
@@ -13,16 +14,21 @@
 struct proc_holder {
 	pid_t pid;
 	uid_t uid;
-	char name[64];     /* comm */
+	char name[64];	   /* comm */
 	char instance[64]; /* HANDOVER_INSTANCE of its environment, "" if none or unreadable */
 };
 
 /*
- * A process that listens on (or is bound to) this TCP, UDP or Unix address: by the socket's inode in /proc/net and
- * the descriptors in /proc/PID/fd. An any-address matches every address of its port. 0, -ENOENT (nobody found: other
- * network namespace, or no right to look), -errno. Bounded: looks at no more than 65536 processes.
+ * A process that listens on (or is bound to) this TCP, UDP or Unix address: by the socket's inode
+ * in /proc/net and the descriptors in /proc/PID/fd; of several, the one with the lowest pid. An
+ * any-address matches every address of its port. A Unix socket is looked for by its file
+ * (sock_diag(7)), so that a renamed one is found too, and by the name it was bound to. 0, -ENOENT
+ * (nobody found: other network namespace, or no right to look), -errno. Bounded: looks at no more
+ * than 65536 processes; 1 ms or so, but more on a machine with very many descriptors: for error
+ * messages only.
  */
-int proc_find_holder(const struct sockaddr *address, socklen_t len, int type, struct proc_holder *ret_holder);
+int proc_find_holder(const struct sockaddr *address, socklen_t len, int type,
+		     struct proc_holder *ret_holder);
 
 /* Which worker a process was started under, from HANDOVER_* in /proc/PID/environ. */
 struct proc_origin {
@@ -30,8 +36,12 @@ struct proc_origin {
 	char pool[64];
 	long slot;
 	long generation;
-	char notify[128]; /* its NOTIFY_SOCKET: random, so it names one worker for sure */
+	char notify[128]; /* its NOTIFY_SOCKET: random, so it names one worker for sure; "" if it
+			     has none */
 };
+/* 0, -ENOENT (no such process, or it was not started under a worker), -EACCES, -errno. The process
+ * may have changed its environment: hold what this says against what is known of the worker. In the
+ * instant after spawn_process() the kernel may not show the new environment yet. */
 int proc_read_origin(pid_t pid, struct proc_origin *ret_origin);
 
 struct proc_stat {
@@ -39,10 +49,12 @@ struct proc_stat {
 	pid_t ppid, pgrp, session;
 	uint64_t start_time; /* clock ticks since boot: with the pid, a process's identity */
 };
+/* 0, -ENOENT or -ESRCH (no such process), -errno. */
 int proc_read_stat(pid_t pid, struct proc_stat *ret_stat);
 
-/* All our living children (by /proc/self/task/TID/children where the kernel has it, else by a walk over /proc).
- * Calls each for every pid. 0 or -errno. */
+/* All our children, zombies too (by /proc/self/task/TID/children where the kernel has it, else by a
+ * walk over /proc). Calls each for every pid, until it returns something else than 0. 0 or -errno.
+ * Children that come or go meanwhile may be left out. */
 int proc_each_child(int (*each)(pid_t pid, void *arg), void *arg);
 
 /* Number of descriptors that we have open now, or -errno. */

@@ -1,8 +1,9 @@
 /*
  * spawn.h - starts one process exactly as described, and says why when that fails.
  *
- * clone(2) with CLONE_VM | CLONE_VFORK | CLONE_PIDFD: the child sets itself up in our memory while we wait for its
- * exec, so every failure before exec comes back as stage and errno at no cost. The child only makes system calls.
+ * clone(2) with CLONE_VM | CLONE_VFORK | CLONE_PIDFD: the child sets itself up in our memory while
+ * we wait for its exec, so every failure before exec comes back as stage and errno at no cost. The
+ * child only makes system calls.
  */
 #ifndef SYSTEM_SPAWN_H
 #define SYSTEM_SPAWN_H
@@ -18,10 +19,11 @@ enum spawn_stage {
 	SPAWN_STAGE_NONE,
 	SPAWN_STAGE_CLONE,
 	SPAWN_STAGE_SESSION,
-	SPAWN_STAGE_LIMITS,
-	SPAWN_STAGE_NICE,
+	SPAWN_STAGE_DESCRIPTORS, /* before the limits: a small RLIMIT_NOFILE must not hinder us,
+				    only the program */
 	SPAWN_STAGE_OOM,
-	SPAWN_STAGE_DESCRIPTORS,
+	SPAWN_STAGE_NICE,
+	SPAWN_STAGE_LIMITS,
 	SPAWN_STAGE_GROUPS,
 	SPAWN_STAGE_GROUP,
 	SPAWN_STAGE_USER,
@@ -36,23 +38,26 @@ struct spawn_limit {
 };
 
 struct spawn_spec {
-	const char *path;         /* what is executed; no search */
-	char *const *argv;        /* NULL-terminated */
-	char **env;               /* NULL-terminated; may be changed only as said at pid_variables */
+	const char *path;  /* what is executed; no search; a relative one starts from directory */
+	char *const *argv; /* NULL-terminated */
+	char **env;	   /* NULL-terminated; may be changed only as said at pid_variables */
 	/*
-	 * Indices into env of variables that must bear the child's own pid ("LISTEN_PID=", "WATCHDOG_PID="). Their
-	 * strings must have room for 10 digits and the NUL behind the '='; the child writes them (it shares our memory).
+	 * Indices into env of variables that must bear the child's own pid ("LISTEN_PID=",
+	 * "WATCHDOG_PID="). Their strings must have room for 10 digits and the NUL behind the '=';
+	 * the child writes them (it shares our memory).
 	 */
 	const size_t *pid_variables;
 	size_t n_pid_variables;
-	/* fds[i] becomes descriptor fd_numbers[i] in the child, without CLOEXEC; every other one above 2 is closed.
-	 * Any overlap between the two lists is handled. 0, 1, 2 are set by stdin_fd ... stderr_fd (-1: as ours). */
+	/* fds[i] becomes descriptor fd_numbers[i] (3 or more, each once) in the child, without
+	 * CLOEXEC; every other one above 2 is closed. Any overlap between the two lists is handled.
+	 * 0, 1, 2 are set by stdin_fd ... stderr_fd (-1: as ours). */
 	const int *fds;
 	const int *fd_numbers;
 	size_t n_fds;
 	int stdin_fd, stdout_fd, stderr_fd;
-	const char *directory;    /* NULL: stay */
-	bool change_user;         /* set groups, gid and uid (raw system calls; libc's would reach our threads) */
+	const char *directory; /* NULL: stay */
+	bool change_user;      /* set groups, gid and uid (raw system calls; libc's would reach our
+				  threads) */
 	uid_t uid;
 	gid_t gid;
 	const gid_t *groups;
@@ -63,27 +68,51 @@ struct spawn_spec {
 	const char *oom_score_adj; /* decimal text, NULL: as ours */
 	const struct spawn_limit *limits;
 	size_t n_limits;
-	bool new_session;          /* setsid(); otherwise a process group of its own */
+	bool new_session; /* setsid(); otherwise a process group of its own */
 };
 
 struct spawn_error {
 	enum spawn_stage stage;
-	int error; /* errno */
+	int error;  /* errno */
+	int signal; /* not 0: the child was killed by this signal before it could exec; error is
+		       ECANCELED then */
 };
 
 /*
- * Starts the process. On success *ret_pid and *ret_pidfd (close-on-exec; the caller's) are set and 0 is returned;
- * all signals are at their default and unblocked in the child. On failure -errno, and *ret_error says at which stage;
- * nothing is left behind (the child has been reaped).
+ * Starts the process. On success *ret_pid and *ret_pidfd (close-on-exec; the caller's) are set and
+ * 0 is returned; all signals are at their default and unblocked in the child. On failure -errno,
+ * and *ret_error says at which stage; nothing is left behind (the child has been reaped; a SIGCHLD
+ * may come for it). errno and our signal mask are kept.
+ *
+ * SPAWN_STAGE_CLONE: EAGAIN (RLIMIT_NPROC, pids.max), ENOMEM, EMFILE, EINVAL (a number in
+ * fd_numbers that is used twice or below 3), ENOSYS or EPERM (a sandbox that forbids clone with
+ * CLONE_PIDFD, or a kernel before 5.2). SPAWN_STAGE_EXEC: as execve(2); ETXTBSY is not tried again
+ * here. A death by signal is reported here for every stage; in the instant between unblocking the
+ * signals and exec it may instead be seen as an ordinary end of the process.
+ *
+ * Not for two threads at once where change_user is used: the kernel makes our memory undumpable
+ * while a child with another user shares it (so that this user cannot reach into us), and we set
+ * that back afterwards.
  */
-int spawn_process(const struct spawn_spec *spec, pid_t *ret_pid, int *ret_pidfd, struct spawn_error *ret_error);
+int spawn_process(const struct spawn_spec *spec, pid_t *ret_pid, int *ret_pidfd,
+		  struct spawn_error *ret_error);
 
 /* "set user", "change directory to", "execute": what was being done at that stage. */
 const char *spawn_stage_name(enum spawn_stage stage);
 
 /*
- * The executable that a command's first word means: as it is when it has a slash (relative ones against directory, if
- * not NULL), else searched in $PATH. Caller frees. Returns 0, -ENOENT, -EACCES, -ENOMEM.
+ * What failed, for a person: "cannot execute /usr/bin/apii: No such file or directory", and what
+ * the errno alone does not say (an interpreter that is missing, a script without "#!"). Writes into
+ * text, returns text.
+ */
+char *spawn_describe_error(const struct spawn_spec *spec, const struct spawn_error *error,
+			   char *text, size_t size);
+
+/*
+ * The executable that a command's first word means. With a slash: as it is, or below directory if
+ * that is not NULL and the word is relative; it is not looked at, exec says what is wrong with it.
+ * Else searched in the absolute parts of $PATH: the first regular file that we may execute. Caller
+ * frees. Returns 0, -ENOENT, -EACCES (found, but not executable), -ENOMEM.
  */
 int spawn_resolve(const char *word, const char *directory, char **ret_path);
 

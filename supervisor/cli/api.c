@@ -1,0 +1,442 @@
+/* api.c - the API's objects as plain structs; the only file of the cli that knows jansson. */
+#include "cli/api.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fd.h"
+
+/* ---- members, with a default where they are missing or of another type ---- */
+
+static const char *get_text(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text != NULL ? text : "";
+}
+
+static long get_number(const json_t *object, const char *key, long otherwise)
+{
+	const json_t *value = json_object_get(object, key);
+
+	return json_is_integer(value) ? (long)json_integer_value(value) : otherwise;
+}
+
+static double get_real(const json_t *object, const char *key, double otherwise)
+{
+	const json_t *value = json_object_get(object, key);
+
+	return json_is_number(value) ? json_number_value(value) : otherwise;
+}
+
+static bool get_bool(const json_t *object, const char *key)
+{
+	return json_is_true(json_object_get(object, key));
+}
+
+static int load(const char *text, size_t len, json_t **ret_root)
+{
+	json_t *root = json_loadb(text, len, JSON_ALLOW_NUL, NULL);
+
+	if (!json_is_object(root)) {
+		json_decref(root);
+		return -EBADMSG;
+	}
+	*ret_root = root;
+	return 0;
+}
+
+/* Room for a list's elements; *ret_n is their number. */
+static void *room(const json_t *list, size_t size, size_t *ret_n)
+{
+	size_t n = json_array_size(list);
+	void *memory = calloc(n > 0 ? n : 1, size);
+
+	*ret_n = memory != NULL ? n : 0;
+	return memory;
+}
+
+/* ---- results ---- */
+
+static void read_texts(const json_t *list, const char ***ret_texts, size_t *ret_n)
+{
+	const char **texts = room(list, sizeof(*texts), ret_n);
+
+	for (size_t i = 0; i < *ret_n; i++) {
+		texts[i] = json_string_value(json_array_get(list, i));
+		if (texts[i] == NULL)
+			texts[i] = "";
+	}
+	*ret_texts = texts;
+}
+
+static void read_problems(const json_t *list, struct api_result *result)
+{
+	result->problems = room(list, sizeof(*result->problems), &result->n_problems);
+	for (size_t i = 0; i < result->n_problems; i++) {
+		const json_t *problem = json_array_get(list, i);
+
+		result->problems[i] = (struct api_problem){.file = get_text(problem, "file"),
+							   .text = get_text(problem, "text"),
+							   .line = get_number(problem, "line", 0),
+							   .warning = get_bool(problem, "warning")};
+	}
+}
+
+static void read_result(const json_t *root, struct api_result *result)
+{
+	const json_t *worker = json_object_get(root, "worker");
+
+	*result = (struct api_result){.result = get_text(root, "result"),
+				      .kind = get_text(root, "kind"),
+				      .by = get_text(root, "by"),
+				      .message = get_text(root, "message"),
+				      .finished = get_text(root, "finished"),
+				      .id = get_number(root, "id", -1),
+				      .duration_ms = get_number(root, "duration_ms", -1)};
+	read_texts(json_object_get(root, "remarks"), &result->remarks, &result->n_remarks);
+	read_texts(json_object_get(root, "lines"), &result->lines, &result->n_lines);
+	read_problems(json_object_get(root, "problems"), result);
+	if (json_is_object(worker)) {
+		result->worker_pool = get_text(worker, "pool");
+		result->worker_slot = get_number(worker, "slot", -1);
+		result->worker_generation = get_number(worker, "generation", -1);
+		result->worker_pid = get_number(worker, "pid", -1);
+	}
+}
+
+int api_read_result(const char *text, size_t len, struct api_result *ret)
+{
+	json_t *root = NULL;
+	int r = load(text, len, &root);
+
+	if (r < 0)
+		return r;
+	if (!json_is_string(json_object_get(root, "result"))) {
+		json_decref(root);
+		return -EBADMSG;
+	}
+	read_result(root, ret);
+	ret->root = root;
+	return 0;
+}
+
+void api_result_free(struct api_result *result)
+{
+	free(result->remarks);
+	free(result->lines);
+	free(result->problems);
+	json_decref(result->root);
+	*result = (struct api_result){.root = NULL};
+}
+
+/* ---- the status ---- */
+
+static void read_sockets(const json_t *list, struct api_status *status)
+{
+	status->sockets = room(list, sizeof(*status->sockets), &status->n_sockets);
+	for (size_t i = 0; i < status->n_sockets; i++) {
+		const json_t *item = json_array_get(list, i);
+
+		status->sockets[i] =
+		    (struct api_socket){.name = get_text(item, "name"),
+					.address = get_text(item, "address"),
+					.queue = get_number(item, "queue", -1),
+					.queue_limit = get_number(item, "queue_limit", -1),
+					.mended = get_number(item, "mended", 0)};
+	}
+}
+
+static void read_pools(const json_t *list, struct api_status *status)
+{
+	status->pools = room(list, sizeof(*status->pools), &status->n_pools);
+	for (size_t i = 0; i < status->n_pools; i++) {
+		const json_t *item = json_array_get(list, i);
+
+		status->pools[i] =
+		    (struct api_pool){.name = get_text(item, "name"),
+				      .state = get_text(item, "state"),
+				      .reason = get_text(item, "reason"),
+				      .generation = get_number(item, "generation", -1),
+				      .workers = get_number(item, "workers", 0),
+				      .configured = get_number(item, "configured", -1),
+				      .serving = get_number(item, "serving", 0),
+				      .starting = get_number(item, "starting", 0),
+				      .draining = get_number(item, "draining", 0),
+				      .restarts = get_number(item, "restarts", 0),
+				      .degraded = get_bool(item, "degraded"),
+				      .ready = get_bool(item, "ready")};
+	}
+}
+
+static void read_workers(const json_t *list, struct api_status *status)
+{
+	status->workers = room(list, sizeof(*status->workers), &status->n_workers);
+	for (size_t i = 0; i < status->n_workers; i++) {
+		const json_t *item = json_array_get(list, i);
+
+		status->workers[i] =
+		    (struct api_worker){.pool = get_text(item, "pool"),
+					.state = get_text(item, "state"),
+					.status = get_text(item, "status"),
+					.reason = get_text(item, "reason"),
+					.slot = get_number(item, "slot", -1),
+					.generation = get_number(item, "generation", -1),
+					.pid = get_number(item, "pid", -1),
+					.restarts = get_number(item, "restarts", 0),
+					.inflight = get_number(item, "inflight", -1),
+					.since_s = get_real(item, "since_s", -1),
+					.deadline_s = get_real(item, "deadline_s", -1)};
+	}
+}
+
+static void read_reload(const json_t *reload, struct api_status *status)
+{
+	const json_t *list = json_object_get(reload, "pools");
+
+	status->reloading = json_is_object(reload);
+	status->reload_kind = get_text(reload, "kind");
+	status->reload_by = get_text(reload, "by");
+	status->reload_state = get_text(reload, "state");
+	status->reload_id = get_number(reload, "id", -1);
+	status->reload_elapsed_s = get_real(reload, "elapsed_s", 0);
+	status->reload_pools = room(list, sizeof(*status->reload_pools), &status->n_reload_pools);
+	for (size_t i = 0; i < status->n_reload_pools; i++) {
+		const json_t *item = json_array_get(list, i);
+
+		status->reload_pools[i] =
+		    (struct api_reload_pool){.name = get_text(item, "name"),
+					     .state = get_text(item, "state"),
+					     .generation = get_number(item, "generation", -1),
+					     .ready = get_number(item, "ready", 0),
+					     .total = get_number(item, "total", 0)};
+	}
+}
+
+int api_read_status(const char *text, size_t len, struct api_status *ret)
+{
+	struct api_status status = {.root = NULL};
+	const json_t *last;
+	json_t *root = NULL;
+	int r = load(text, len, &root);
+
+	if (r < 0)
+		return r;
+	status.root = root;
+	status.instance = get_text(root, "instance");
+	status.version = get_text(root, "version");
+	status.state = get_text(root, "state");
+	status.since = get_text(root, "since");
+	status.config = get_text(root, "config");
+	status.reason = get_text(root, "reason");
+	status.pid = get_number(root, "pid", -1);
+	status.queued = get_number(root, "queued", 0);
+	status.uptime_s = get_real(root, "uptime_s", -1);
+	status.ready = get_bool(root, "ready");
+	status.degraded = get_bool(root, "degraded");
+	status.out_of_service = get_bool(root, "out_of_service");
+	read_sockets(json_object_get(root, "sockets"), &status);
+	read_pools(json_object_get(root, "pools"), &status);
+	read_workers(json_object_get(root, "workers"), &status);
+	read_reload(json_object_get(root, "reload"), &status);
+	last = json_object_get(root, "last_reload");
+	if (json_is_object(last)) {
+		status.last_reload = calloc(1, sizeof(*status.last_reload));
+		if (status.last_reload != NULL)
+			read_result(last, status.last_reload);
+	}
+	*ret = status;
+	return 0;
+}
+
+void api_status_free(struct api_status *status)
+{
+	free(status->sockets);
+	free(status->pools);
+	free(status->workers);
+	free(status->reload_pools);
+	if (status->last_reload != NULL)
+		api_result_free(status->last_reload);
+	free(status->last_reload);
+	json_decref(status->root);
+	*status = (struct api_status){.root = NULL};
+}
+
+/* ---- lines of streams ---- */
+
+int api_read_event(const char *text, size_t len, struct api_event *ret)
+{
+	json_t *root = NULL;
+	int r = load(text, len, &root);
+
+	if (r < 0)
+		return r;
+	*ret = (struct api_event){.time = get_text(root, "time"),
+				  .event = get_text(root, "event"),
+				  .level = get_text(root, "level"),
+				  .message = get_text(root, "message"),
+				  .pool = get_text(root, "pool"),
+				  .reason = get_text(root, "reason"),
+				  .kind = get_text(root, "kind"),
+				  .exit = get_text(root, "exit"),
+				  .slot = get_number(root, "slot", -1),
+				  .generation = get_number(root, "generation", -1),
+				  .id = get_number(root, "id", -1),
+				  .root = root};
+	return 0;
+}
+
+void api_event_free(struct api_event *event)
+{
+	json_decref(event->root);
+	*event = (struct api_event){.root = NULL};
+}
+
+bool api_is_result(const struct api_event *event)
+{
+	return strcmp(event->event, "result") == 0;
+}
+
+int api_read_log(const char *text, size_t len, struct api_log *ret)
+{
+	const json_t *line;
+	json_t *root = NULL;
+	int r = load(text, len, &root);
+
+	if (r < 0)
+		return r;
+	line = json_object_get(root, "line");
+	*ret = (struct api_log){.time = get_text(root, "time"),
+				.pool = get_text(root, "pool"),
+				.line = get_text(root, "line"),
+				.line_len = json_string_length(line),
+				.slot = get_number(root, "slot", -1),
+				.generation = get_number(root, "generation", -1),
+				.pid = get_number(root, "pid", -1),
+				.gone = get_bool(root, "gone"),
+				.root = root};
+	return 0;
+}
+
+void api_log_free(struct api_log *log)
+{
+	json_decref(log->root);
+	*log = (struct api_log){.root = NULL};
+}
+
+bool api_read_error(const char *text, size_t len, struct buf *out)
+{
+	json_t *root = NULL;
+	const char *error;
+
+	if (text == NULL || load(text, len, &root) < 0)
+		return false;
+	error = json_string_value(json_object_get(root, "error"));
+	if (error != NULL)
+		buf_add_str(out, error);
+	json_decref(root);
+	return error != NULL;
+}
+
+int api_read_signalled(const char *text, size_t len, long **ret_pids, size_t *ret_n)
+{
+	json_t *root = NULL;
+	const json_t *list;
+	long *pids;
+	size_t n = 0;
+	int r = load(text, len, &root);
+
+	if (r < 0)
+		return r;
+	list = json_object_get(root, "signalled");
+	pids = room(list, sizeof(*pids), &n);
+	for (size_t i = 0; i < n; i++)
+		pids[i] = (long)json_integer_value(json_array_get(list, i));
+	json_decref(root);
+	if (pids == NULL)
+		return -ENOMEM;
+	*ret_pids = pids;
+	*ret_n = n;
+	return 0;
+}
+
+/* ---- writing ---- */
+
+char *api_write_ask(const struct api_ask *ask)
+{
+	json_t *body = json_object();
+	char *text;
+
+	if (ask->pool != NULL)
+		json_object_set_new(body, "pool", json_string(ask->pool));
+	if (ask->wait != NULL)
+		json_object_set_new(body, "wait", json_string(ask->wait));
+	if (ask->signal != NULL)
+		json_object_set_new(body, "signal", json_string(ask->signal));
+	if (ask->slot >= 0)
+		json_object_set_new(body, "slot", json_integer(ask->slot));
+	if (ask->workers >= 0)
+		json_object_set_new(body, "workers", json_integer(ask->workers));
+	if (ask->on >= 0)
+		json_object_set_new(body, "on", json_boolean(ask->on));
+	if (ask->changed)
+		json_object_set_new(body, "changed", json_true());
+	if (ask->now)
+		json_object_set_new(body, "now", json_true());
+	if (ask->abort_on_disconnect)
+		json_object_set_new(body, "abort_on_disconnect", json_true());
+	if (ask->progress)
+		json_object_set_new(body, "progress", json_true());
+	text = json_dumps(body, JSON_COMPACT);
+	json_decref(body);
+	return text;
+}
+
+static int add_chunk(const char *data, size_t len, void *arg)
+{
+	buf_add(arg, data, len);
+	return 0;
+}
+
+int api_copy_json(const char *text, size_t len, bool indent, bool ascii, struct buf *out)
+{
+	size_t flags = JSON_REAL_PRECISION(15) | (indent ? JSON_INDENT(2) : JSON_COMPACT) |
+		       (ascii ? JSON_ENSURE_ASCII : 0);
+	json_t *root = NULL;
+	int r = load(text, len, &root);
+
+	if (r < 0)
+		return r;
+	json_dump_callback(root, add_chunk, out, flags);
+	buf_add_str(out, "\n");
+	json_decref(root);
+	return 0;
+}
+
+void api_write_stopped(const char *instance, long pid, long duration_ms, struct buf *out)
+{
+	json_t *result =
+	    json_pack("{s:s, s:s, s:I, s:I}", "result", "stopped", "instance", instance, "pid",
+		      (json_int_t)pid, "duration_ms", (json_int_t)duration_ms);
+
+	json_dump_callback(result, add_chunk, out, JSON_COMPACT | JSON_ENSURE_ASCII);
+	buf_add_str(out, "\n");
+	json_decref(result);
+}
+
+void api_write_found(const struct api_found *list, size_t n, struct buf *out)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(
+		    array,
+		    json_pack("{s:s, s:s, s:I, s:s?, s:s?, s:s?}", "instance", list[i].name,
+			      "socket", list[i].socket, "pid", (json_int_t)list[i].pid, "config",
+			      list[i].config, "state", list[i].state, "problem", list[i].problem));
+	json_dump_callback(array, add_chunk, out, JSON_COMPACT | JSON_ENSURE_ASCII);
+	buf_add_str(out, "\n");
+	json_decref(array);
+}

@@ -1,0 +1,282 @@
+/* choose.c - which instance this call is for, and in words why it cannot be had. */
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/parse.h"
+#include "cli/cli.h"
+#include "cli/instance.h"
+
+/* The group that may, in words; also whether our user was put into it too late for this login. */
+static void name_group(struct buf *out, gid_t gid, bool *ret_listed)
+{
+	const struct group *group = getgrgid(gid);
+	const struct passwd *user = getpwuid(geteuid());
+
+	*ret_listed = false;
+	if (group == NULL) {
+		buf_printf(out, "%u", (unsigned)gid);
+		return;
+	}
+	buf_add_str(out, group->gr_name);
+	for (char **member = group->gr_mem; user != NULL && *member != NULL; member++)
+		*ret_listed |= strcmp(*member, user->pw_name) == 0;
+}
+
+static void name_user(struct buf *out, uid_t uid)
+{
+	const struct passwd *user = getpwuid(uid);
+
+	if (user != NULL)
+		buf_add_str(out, user->pw_name);
+	else
+		buf_printf(out, "uid %u", (unsigned)uid);
+}
+
+int instance_explain_denied(struct cli *cli, const char *socket_path)
+{
+	cleanup_buf struct buf who = {0};
+	cleanup_buf struct buf me = {0};
+	cleanup_buf struct buf group = {0};
+	cleanup_free char *directory = strdup(socket_path);
+	struct stat st;
+	bool listed = false;
+	bool open;
+
+	name_user(&me, geteuid());
+	if (stat(socket_path, &st) == 0) {
+		open = (st.st_mode & S_IWGRP) != 0;
+	} else {
+		/* the directory is closed to us */
+		if (directory != NULL && strrchr(directory, '/') != NULL)
+			*strrchr(directory, '/') = '\0';
+		if (directory == NULL || stat(directory, &st) == -1) {
+			cli_error(cli, "no permission to connect to %s (you are %s)", socket_path,
+				  me.data);
+			return CLI_FAILED;
+		}
+		open = (st.st_mode & S_IXGRP) != 0;
+	}
+	name_user(&who, st.st_uid);
+	if (st.st_uid != 0)
+		buf_add_str(&who, ", root");
+	name_group(&group, st.st_gid, &listed);
+	if (open && listed)
+		cli_error(cli,
+			  "no permission to connect to %s: %s is in group %s, but this login began "
+			  "before that; log in again "
+			  "or run `newgrp %s`",
+			  socket_path, me.data, group.data, group.data);
+	else if (open)
+		cli_error(cli,
+			  "no permission to connect to %s: %s and the members of group %s may (you "
+			  "are %s); the group is "
+			  "'operator_group' in the configuration",
+			  socket_path, who.data, group.data, me.data);
+	else
+		cli_error(cli,
+			  "no permission to connect to %s: only %s may (you are %s); "
+			  "'operator_group' in the configuration "
+			  "names a group that may as well",
+			  socket_path, who.data, me.data);
+	return CLI_FAILED;
+}
+
+/* Takes over what is in `from`; the list forgets it. */
+static int take(struct cli *cli, struct instance *from)
+{
+	instance_free(&cli->instance);
+	cli->instance = *from;
+	*from = (struct instance){.name = NULL};
+	return CLI_DONE;
+}
+
+/* Says why the one instance that was asked for cannot be had. */
+static int explain(struct cli *cli, const char *name, const char *socket_path, int error)
+{
+	if (error == -EACCES || error == -EPERM)
+		return instance_explain_denied(cli, socket_path);
+	if (error == -ECONNREFUSED) {
+		cli_error(cli,
+			  "instance %s does not run: nobody listens on %s, which is left over from "
+			  "an earlier run",
+			  name, socket_path);
+		return CLI_NO_INSTANCE;
+	}
+	if (error == -ENOENT || error == -ENOTDIR) {
+		cli_error(cli, "no instance there: %s does not exist", socket_path);
+		return CLI_NO_INSTANCE;
+	}
+	if (error == -ETIMEDOUT) {
+		cli_error(cli, "instance %s takes no connections on %s: it hangs, or it is stopped",
+			  name, socket_path);
+		return CLI_TIMED_OUT;
+	}
+	if (error == -ENAMETOOLONG) {
+		cli_error(cli, "the socket's path is too long (%zu characters are possible): %s",
+			  sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1, socket_path);
+		return CLI_USAGE;
+	}
+	cli_error(cli, "cannot connect to %s: %s", socket_path, strerror(-error));
+	return CLI_FAILED;
+}
+
+/* "/run/handover/payments/control.sock" -> "payments" */
+static char *name_of_socket(const char *path)
+{
+	const char *end = strrchr(path, '/');
+	const char *start = end;
+
+	while (start != NULL && start > path && start[-1] != '/')
+		start--;
+	if (start == NULL || start == end)
+		return strdup(path);
+	return strndup(start, (size_t)(end - start));
+}
+
+static int choose_by_socket(struct cli *cli)
+{
+	struct instance *instance = &cli->instance;
+	cleanup_buf struct buf path = {0};
+	struct stat st;
+
+	buf_add_str(&path, cli->options.socket);
+	if (stat(cli->options.socket, &st) == 0 && S_ISDIR(st.st_mode))
+		buf_add_str(&path, "/control.sock");
+	instance->socket = path.data != NULL ? strdup(path.data) : NULL;
+	instance->name = instance->socket != NULL ? name_of_socket(instance->socket) : NULL;
+	if (instance->name == NULL) {
+		cli_error(cli, "out of memory");
+		return CLI_FAILED;
+	}
+	instance->error = instance_probe(instance->socket, INSTANCE_PROBE_TIMEOUT, &instance->pid);
+	return instance->error == 0
+		   ? CLI_DONE
+		   : explain(cli, instance->name, instance->socket, instance->error);
+}
+
+/* The names of those that run (or may), as a sentence's end. */
+static void add_names(struct buf *out, const struct instances *found)
+{
+	for (size_t i = 0, n = 0; i < found->n; i++)
+		if (found->list[i].error != -ECONNREFUSED)
+			buf_printf(out, "%s%s", n++ > 0 ? ", " : "", found->list[i].name);
+}
+
+static int explain_unknown(struct cli *cli, const char *name, const struct instances *found)
+{
+	const char **names = calloc(found->n + 1, sizeof(*names));
+	cleanup_buf struct buf there = {0};
+	const char *near = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; names != NULL && i < found->n; i++)
+		if (found->list[i].error != -ECONNREFUSED)
+			names[n++] = found->list[i].name;
+	if (n > 0)
+		near = parse_suggest(name, names, n);
+	add_names(&there, found);
+	if (near != NULL)
+		cli_error(cli, "no instance '%s' runs here; did you mean '%s'?", name, near);
+	else if (there.len > 0)
+		cli_error(cli, "no instance '%s' runs here; there is: %s", name, there.data);
+	else
+		cli_error(cli, "no instance '%s' runs here, nor any other", name);
+	free(names);
+	return CLI_NO_INSTANCE;
+}
+
+static int choose_by_name(struct cli *cli, const char *name, struct instances *found)
+{
+	struct instance *best = NULL;
+	unsigned running = 0;
+
+	for (size_t i = 0; i < found->n; i++) {
+		struct instance *instance = &found->list[i];
+
+		if (strcmp(instance->name, name) != 0)
+			continue;
+		running += instance->error == 0;
+		if (best == NULL || instance->error == 0 || best->error == -ECONNREFUSED)
+			best = instance;
+	}
+	if (best == NULL)
+		return explain_unknown(cli, name, found);
+	if (running > 1) {
+		cli_error(cli,
+			  "two instances '%s' run here, the system's and one of your own: choose "
+			  "with -c, as in -c %s",
+			  name, best->socket);
+		return CLI_USAGE;
+	}
+	if (best->error != 0)
+		return explain(cli, name, best->socket, best->error);
+	return take(cli, best);
+}
+
+static int explain_none(struct cli *cli, const struct instances *found)
+{
+	cleanup_buf struct buf looked = {0};
+
+	for (size_t i = 0; i < found->n; i++)
+		if (found->list[i].error != -ECONNREFUSED)
+			return explain(cli, found->list[i].name, found->list[i].socket,
+				       found->list[i].error);
+	instance_places(&looked);
+	cli_error(cli,
+		  "no instance runs here (looked in %s); `handoverd FILE` starts one, -c SOCKET "
+		  "names one elsewhere",
+		  looked.data);
+	return CLI_NO_INSTANCE;
+}
+
+static int choose_only(struct cli *cli, struct instances *found)
+{
+	struct instance *only = NULL;
+	cleanup_buf struct buf names = {0};
+	unsigned running = 0;
+
+	for (size_t i = 0; i < found->n; i++) {
+		if (found->list[i].error != 0)
+			continue;
+		only = &found->list[i];
+		buf_printf(&names, "%s%s", running++ > 0 ? ", " : "", only->name);
+	}
+	if (running == 1)
+		return take(cli, only);
+	if (running == 0)
+		return explain_none(cli, found);
+	cli_error(cli,
+		  "several instances run here: %s; choose one with -i NAME, or with "
+		  "HANDOVER_INSTANCE in the environment",
+		  names.data);
+	return CLI_USAGE;
+}
+
+int instance_choose(struct cli *cli)
+{
+	const char *name = cli->options.instance;
+	struct instances found = {.list = NULL};
+	int code;
+
+	if (cli->options.socket != NULL)
+		return choose_by_socket(cli);
+	if (name == NULL)
+		name = getenv("HANDOVER_INSTANCE");
+	if (instances_find(&found) < 0) {
+		cli_error(cli, "out of memory");
+		return CLI_FAILED;
+	}
+	if (name != NULL && name[0] != '\0')
+		code = choose_by_name(cli, name, &found);
+	else
+		code = choose_only(cli, &found);
+	instances_free(&found);
+	return code;
+}

@@ -1,0 +1,256 @@
+/* table.c - the tables of `status` and `list`; the only file that knows libsmartcols. */
+#include "cli/table.h"
+
+#include <errno.h>
+#include <libsmartcols/libsmartcols.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "cli/text.h"
+
+struct column {
+	const char *name;
+	bool right;
+	bool cut; /* gives way first where the terminal is narrow */
+};
+
+/* A table under construction, and whether memory was short somewhere on the way. */
+struct table {
+	const struct term *term;
+	struct libscols_table *table;
+	struct libscols_line *line;
+	size_t column;
+	bool failed;
+};
+
+static void table_begin(struct table *table, const struct term *term, const struct column *columns,
+			size_t n)
+{
+	unsigned width, rows;
+
+	*table = (struct table){.term = term, .table = scols_new_table()};
+	if (table->table == NULL) {
+		table->failed = true;
+		return;
+	}
+	term_size(term, &width, &rows);
+	/* our text is clean already, and smartcols would show a backslash of it as \x5c */
+	scols_table_enable_noencoding(table->table, 1);
+	scols_table_enable_colors(table->table, term->colour);
+	scols_table_set_termforce(table->table,
+				  term->tty ? SCOLS_TERMFORCE_ALWAYS : SCOLS_TERMFORCE_NEVER);
+	scols_table_set_termwidth(table->table, width);
+	for (size_t i = 0; i < n; i++) {
+		int flags =
+		    (columns[i].right ? SCOLS_FL_RIGHT : 0) | (columns[i].cut ? SCOLS_FL_TRUNC : 0);
+
+		if (scols_table_new_column(table->table, columns[i].name, columns[i].cut ? 0.5 : 0,
+					   flags) == NULL)
+			table->failed = true;
+	}
+}
+
+static void table_line(struct table *table)
+{
+	table->column = 0;
+	table->line = table->failed ? NULL : scols_table_new_line(table->table, NULL);
+	if (table->line == NULL)
+		table->failed = true;
+}
+
+/* The next cell of the line. Nothing is "-", so that columns can be counted in a script. */
+static void table_cell(struct table *table, enum colour colour, const char *text)
+{
+	cleanup_buf struct buf clean = {0};
+	struct libscols_cell *cell;
+
+	if (table->failed)
+		return;
+	term_clean(table->term, &clean, text, strlen(text));
+	for (size_t i = 0; i < clean.len; i++)
+		if (clean.data[i] == '\t')
+			clean.data[i] = ' ';
+	cell = scols_line_get_cell(table->line, table->column++);
+	if (scols_cell_set_data(cell, clean.len > 0 ? clean.data : "-") != 0)
+		table->failed = true;
+	if (colour != COLOUR_NONE && table->term->colour)
+		scols_cell_set_color(cell, term_colour(table->term, colour));
+}
+
+static void table_number(struct table *table, long number)
+{
+	char text[24] = "";
+
+	if (number >= 0)
+		snprintf(text, sizeof(text), "%ld", number);
+	table_cell(table, COLOUR_NONE, text);
+}
+
+static int table_end(struct table *table, struct buf *out)
+{
+	cleanup_free char *text = NULL;
+
+	if (!table->failed && scols_print_table_to_string(table->table, &text) == 0 &&
+	    text != NULL) {
+		buf_add_str(out, text);
+		buf_add_str(out, "\n");
+	} else {
+		table->failed = true;
+	}
+	scols_unref_table(table->table);
+	return table->failed ? -ENOMEM : 0;
+}
+
+static enum colour state_colour(const char *state)
+{
+	static const struct {
+		const char *state;
+		enum colour colour;
+	} colours[] = {
+	    {"serving", COLOUR_GREEN},	 {"running", COLOUR_GREEN}, {"starting", COLOUR_YELLOW},
+	    {"rolling", COLOUR_YELLOW},	 {"draining", COLOUR_CYAN}, {"retiring", COLOUR_CYAN},
+	    {"restoring", COLOUR_RED},	 {"dumping", COLOUR_RED},   {"killed", COLOUR_RED},
+	    {"waiting", COLOUR_RED},	 {"stopped", COLOUR_RED},   {"lame-duck", COLOUR_YELLOW},
+	    {"stopping", COLOUR_YELLOW},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(colours); i++)
+		if (strcmp(colours[i].state, state) == 0)
+			return colours[i].colour;
+	return COLOUR_NONE;
+}
+
+/* One word, so that columns can be counted: "1h6min". */
+static void table_duration(struct table *table, double seconds)
+{
+	char text[DURATION_TEXT_MAX] = "";
+	size_t len = 0;
+
+	for (const char *p = text_duration(seconds, text); *p != '\0'; p++)
+		if (*p != ' ')
+			text[len++] = *p;
+	text[len] = '\0';
+	table_cell(table, COLOUR_NONE, text);
+}
+
+/* What a worker says of itself, and what waits for it: "reload, 4.2 s left; 12 calls". */
+static void add_status_text(const struct api_worker *worker, struct buf *out)
+{
+	char text[DURATION_TEXT_MAX];
+
+	if (worker->deadline_s >= 0 && strcmp(worker->state, "waiting") == 0)
+		buf_printf(out, "starts again in %s", text_duration(worker->deadline_s, text));
+	else if (worker->deadline_s >= 0)
+		buf_printf(out, "%s left", text_duration(worker->deadline_s, text));
+	if (worker->reason[0] != '\0')
+		buf_printf(out, "%s%s", out->len > 0 ? ": " : "", worker->reason);
+	if (worker->status[0] != '\0')
+		buf_printf(out, "%s%s", out->len > 0 ? "; " : "", worker->status);
+}
+
+int table_workers(const struct term *term, const struct api_status *status, struct buf *out)
+{
+	static const struct column columns[] = {
+	    {"POOL", false, false},    {"SLOT", true, false},	   {"GEN", true, false},
+	    {"PID", true, false},      {"STATE", false, false},	   {"SINCE", true, false},
+	    {"RESTARTS", true, false}, {"IN-FLIGHT", true, false}, {"STATUS", false, true}};
+	struct table table;
+
+	table_begin(&table, term, columns, ARRAY_LEN(columns));
+	for (size_t i = 0; i < status->n_workers && !table.failed; i++) {
+		const struct api_worker *worker = &status->workers[i];
+		cleanup_buf struct buf text = {0};
+
+		add_status_text(worker, &text);
+		table_line(&table);
+		table_cell(&table, COLOUR_NONE, worker->pool);
+		table_number(&table, worker->slot);
+		table_number(&table, worker->generation);
+		table_number(&table, worker->pid);
+		table_cell(&table, state_colour(worker->state), worker->state);
+		table_duration(&table, worker->since_s);
+		table_number(&table, worker->restarts);
+		table_number(&table, worker->inflight);
+		table_cell(&table, COLOUR_NONE, text.data != NULL ? text.data : "");
+	}
+	return table_end(&table, out);
+}
+
+int table_pools(const struct term *term, const struct api_status *status, struct buf *out)
+{
+	static const struct column columns[] = {
+	    {"POOL", false, false},    {"STATE", false, false},	  {"GEN", true, false},
+	    {"WORKERS", true, false},  {"SERVING", true, false},  {"STARTING", true, false},
+	    {"DRAINING", true, false}, {"RESTARTS", true, false}, {"READY", false, false},
+	    {"DEGRADED", false, true}};
+	struct table table;
+
+	table_begin(&table, term, columns, ARRAY_LEN(columns));
+	for (size_t i = 0; i < status->n_pools && !table.failed; i++) {
+		const struct api_pool *pool = &status->pools[i];
+
+		table_line(&table);
+		table_cell(&table, COLOUR_NONE, pool->name);
+		table_cell(&table, state_colour(pool->state), pool->state);
+		table_number(&table, pool->generation);
+		table_number(&table, pool->workers);
+		table_number(&table, pool->serving);
+		table_number(&table, pool->starting);
+		table_number(&table, pool->draining);
+		table_number(&table, pool->restarts);
+		table_cell(&table, pool->ready ? COLOUR_GREEN : COLOUR_RED,
+			   pool->ready ? "yes" : "no");
+		table_cell(&table, pool->degraded ? COLOUR_RED : COLOUR_NONE,
+			   !pool->degraded ? "no"
+					   : (pool->reason[0] != '\0' ? pool->reason : "yes"));
+	}
+	return table_end(&table, out);
+}
+
+int table_sockets(const struct term *term, const struct api_status *status, struct buf *out)
+{
+	static const struct column columns[] = {{"SOCKET", false, false},
+						{"ADDRESS", false, true},
+						{"QUEUE", true, false},
+						{"LIMIT", true, false},
+						{"MENDED", true, false}};
+	struct table table;
+
+	table_begin(&table, term, columns, ARRAY_LEN(columns));
+	for (size_t i = 0; i < status->n_sockets && !table.failed; i++) {
+		const struct api_socket *socket = &status->sockets[i];
+
+		table_line(&table);
+		table_cell(&table, COLOUR_NONE, socket->name);
+		table_cell(&table, COLOUR_NONE, socket->address);
+		table_number(&table, socket->queue);
+		table_number(&table, socket->queue_limit);
+		table_number(&table, socket->mended);
+	}
+	return table_end(&table, out);
+}
+
+int table_found(const struct term *term, const struct api_found *list, size_t n, struct buf *out)
+{
+	static const struct column columns[] = {
+	    {"INSTANCE", false, false}, {"PID", true, false},	 {"STATE", false, false},
+	    {"UP", true, false},	{"CONFIG", false, true}, {"SOCKET", false, true}};
+	struct table table;
+
+	table_begin(&table, term, columns, ARRAY_LEN(columns));
+	for (size_t i = 0; i < n && !table.failed; i++) {
+		const char *state = list[i].problem != NULL ? list[i].problem : list[i].state;
+
+		table_line(&table);
+		table_cell(&table, COLOUR_NONE, list[i].name);
+		table_number(&table, list[i].pid > 0 ? list[i].pid : -1);
+		table_cell(&table, list[i].problem != NULL ? COLOUR_RED : state_colour(state),
+			   state);
+		table_duration(&table, list[i].uptime_s);
+		table_cell(&table, COLOUR_NONE, list[i].config != NULL ? list[i].config : "");
+		table_cell(&table, COLOUR_NONE, list[i].socket);
+	}
+	return table_end(&table, out);
+}

@@ -1,0 +1,304 @@
+/*
+ * engine.h - the running instance: the model, and everything that carries out its plans. One
+ * thread, one event loop (libevent lives in this folder only). This header is the engine's own;
+ * programs need engine_run() alone.
+ */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/resource.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "core/diff.h"
+#include "core/instance.h"
+#include "system/config.h"
+#include "system/listener.h"
+#include "system/notify.h"
+#include "system/reap.h"
+#include "system/systemd.h"
+
+struct control; /* control.c: the API's listeners */
+struct events;	/* events.c: who listens to what happens */
+struct output;	/* output.c: what one worker writes */
+struct outputs; /* output.c: all of it, and our own log's way out */
+
+/* What engine_run() is told by the command line. */
+struct engine_options {
+	const char *config_path;
+	const char *runtime_dir; /* NULL: as DESIGN 3 says */
+};
+
+/* Runs the instance until it has stopped. Returns the program's exit code: 0, 1, or 78 (EX_CONFIG).
+ */
+int engine_run(const struct engine_options *options);
+
+/* A configuration that versions share. */
+struct config_ref {
+	unsigned refs;
+	struct config *config;
+};
+
+/* One listening socket. It lives as long as a version refers to it or the configuration names it.
+ */
+struct engine_socket {
+	struct engine_socket *next;
+	unsigned refs; /* versions, and 1 while it is in the list */
+	uint32_t id;   /* for the watch */
+	char *name;
+	char *identity; /* address in canonical form: what makes two sockets the same */
+	struct listener listener;
+	bool fresh;   /* opened by the transaction that runs: closed if that fails */
+	bool closing;	/* no longer configured: shut down soon */
+	bool passed;	/* from the service manager: never shut down, only let go */
+	int ipv6_only;	/* what cannot be changed on an open socket */
+	bool freebind;
+	unsigned mended; /* how often a worker had shut it down */
+	usec_t mended_at;
+};
+
+/* What a generation of a pool runs. */
+struct version {
+	unsigned refs;
+	uint32_t generation;
+	struct config_ref *config;
+	const struct pool_spec *spec;
+	char *path; /* the executable, resolved */
+	struct diff_identity executable;
+	struct engine_socket **sockets; /* spec->n_sockets of them */
+	bool change_user;
+	uid_t uid;
+	gid_t gid;
+	gid_t *groups;
+	size_t n_groups;
+	char *user_name, *user_home, *user_shell; /* NULL without `user` */
+	char *
+	    *file_env; /* what environment_file said when this version was made; NULL-terminated */
+	size_t n_file_env;
+};
+
+/* One process of ours: a worker. */
+struct proc {
+	struct engine *engine;
+	struct worker_ref ref;
+	uint32_t slot;
+	uint32_t generation;
+	struct version *version;
+	pid_t pid; /* 0: there is none (it could not be started) */
+	int pidfd;
+	uint64_t start_time;			 /* with the pid: its identity */
+	usec_t spawned_at, ready_at, leaving_at; /* 0: not yet */
+	struct event *exit_event, *notify_event, *ready_event;
+	int notify_fd;
+	char notify_address[NOTIFY_ADDRESS_MAX];
+	struct event *notify_pause; /* a flood of messages: read again later */
+	unsigned notify_count;	    /* messages in the present interval */
+	usec_t notify_since;
+	usec_t stranger_logged; /* a stranger's message was logged then */
+	uint64_t strangers;
+	struct probe *probe; /* ready = exec: the command that runs, or waits to be run again */
+	struct output *output;
+	char *status; /* STATUS=, NULL: never said */
+	bool has_inflight;
+	unsigned long inflight;
+	bool ended;
+	struct reap_status exit;
+	char *failure; /* why it could not be started, in words */
+	struct proc *next_buried;
+};
+
+enum { REASONS_RESTART = 6 };
+
+enum { PROC_NAME_MAX = 160 };
+
+/* What the engine knows of a pool, beside the model's struct pool in the same place. */
+struct pool_runtime {
+	char *name;
+	struct version *current; /* the committed one */
+	struct version *next;	 /* the transaction's, until it is committed or undone */
+	struct proc **procs;	 /* by the worker's index; capacity of the model's pool */
+	uint32_t n_procs;
+	void *memory;	       /* the model's block */
+	struct version *limbo; /* of a pool that is being removed or undone: for late readers */
+	uint64_t starts;
+	uint64_t crashes, start_failures, start_timeouts, hangs, renewals; /* restarts by reason */
+	uint64_t dumps, kills;	    /* escalations by stage */
+	uint64_t drain_buckets[12]; /* histogram, see metrics.c: counts by upper bound */
+	uint64_t drain_count;
+	usec_t drain_sum;
+};
+
+/* One wish of an operator: reload, restart, scale. Lives until its (last) answer. */
+enum wish_kind { WISH_RELOAD, WISH_RESTART, WISH_SCALE };
+
+/* What became of a wish: for the answer, the log and `last_reload`. All strings belong to it. */
+struct outcome {
+	unsigned refs;
+	uint64_t id; /* number of the transaction */
+	enum wish_kind kind;
+	enum result result;
+	bool configuration; /* failed because of the configuration: problems */
+	char *message;	    /* one sentence: what happened and what goes on */
+	char *by;
+	usec_t duration;
+	usec_t finished_wall;
+	struct config_problems problems;
+	struct buf lines;   /* last output of the culprit */
+	struct buf remarks; /* one a line */
+	char *culprit_pool; /* NULL: no worker is to blame */
+	uint32_t culprit_slot, culprit_generation;
+	pid_t culprit_pid;
+};
+
+struct wish {
+	struct wish *next;
+	uint64_t id;   /* request id in the model; 0 where nobody waits */
+	uint64_t join; /* queued wishes for the same have the same */
+	bool running;  /* its transaction has begun */
+	enum wish_kind kind;
+	bool changed;	  /* reload --changed */
+	char *pool;	  /* NULL: all */
+	uint32_t slot;	  /* restart of one; CORE_NONE: all */
+	uint32_t workers; /* scale */
+	bool wait_drained;
+	bool abort_on_disconnect;
+	char *by; /* "uid 1000 pid 4242", "SIGHUP" */
+	/* Called once with the answer (for wait_drained with that of the drains); NULL: nobody
+	 * waits. */
+	void (*done)(void *arg, const struct outcome *outcome);
+	void *arg;
+};
+
+/* Facts that carrying out one step's plan can bring about at once: the answers to PREPARE and
+ * REFUSE_NEW. */
+enum { ENGINE_QUEUE_MAX = 16 };
+
+/* The transaction that runs, as the engine sees it. */
+struct undertaking {
+	bool running;
+	bool start;
+	uint64_t number;
+	enum wish_kind kind;
+	char *by;
+	usec_t since;
+	struct config_ref *config; /* what was read for it; NULL: restart, scale */
+	bool whole; /* a full reload: its configuration is the instance's from the commit on */
+	struct buf remarks;
+	struct config_problems problems;
+	char *refusal; /* why it could not be prepared */
+	struct pool_change changes[CORE_POOLS_MAX];
+};
+
+struct engine {
+	struct event_base *base;
+	struct instance *model;
+	struct plan plan;
+	struct config_ref *config; /* the instance's: of the last full reload */
+	const char *config_path;
+	char *name; /* of the instance */
+	char *runtime_dir;
+	bool runtime_dir_made; /* by us: removed at the end */
+	int lock_fd;
+	struct pool_runtime pools[CORE_POOLS_MAX];
+	struct engine_socket *sockets;
+	uint32_t socket_ids;
+	int watch_fd; /* epoll of listener_watch_*() */
+	struct event *watch_event;
+	struct event *quiesce_event; /* looks at the queues during a stop */
+	unsigned quiesce_empty;	     /* looks in a row that found all queues empty */
+	struct event *closing_event; /* sockets that were taken out of the configuration */
+	struct event *mend_event;    /* sockets that could not be mended at once */
+	struct event *timer;	     /* the model's deadline */
+	struct event *signals[8];
+	size_t n_signals;
+	struct event *slice;	   /* goes on with spawns that wait */
+	struct worker_ref *spawns; /* a queue: from first to n */
+	size_t spawn_first, spawn_n, spawn_size;
+	struct core_event queue[ENGINE_QUEUE_MAX]; /* facts that wait for the model, a ring */
+	size_t queue_first, queue_n;
+	bool stepping;
+	bool launching;
+	struct proc *buried;	       /* gone in this step: freed behind it */
+	char last_gone[PROC_NAME_MAX]; /* the worker that ended last, in words: a suspect */
+	usec_t last_gone_at;
+	struct wish *wishes;
+	uint64_t wish_ids;
+	struct undertaking undertaking;
+	struct outcome *last_outcome; /* of the last reload, restart or scale */
+	uint64_t joins;
+	uint64_t outcomes[6];	      /* by enum result, reloads only */
+	usec_t last_reload_wall;      /* when the last one ended; 0: none yet */
+	bool last_reload_good;
+	usec_t last_reload_duration;
+	struct control *control;
+	struct events *events;
+	struct outputs *outputs;
+	struct pid_table *pids; /* proc by pid */
+	struct event *sweep;	/* looks for orphans once the loop is through with the rest */
+	int null_fd;
+	struct rlimit nofile; /* as we were given it: for workers */
+	bool out_of_service;
+	bool refusing; /* a stop: sockets are not mended any more */
+	bool exiting;
+	int exit_code;
+	unsigned interrupts; /* SIGINTs */
+	usec_t started_at;
+	usec_t started_wall;
+	struct systemd_fd *passed;
+	int n_passed;
+};
+
+/* ---- engine.c ---- */
+
+/* A fact for the model. Orders are carried out before this returns, unless the engine is already at
+ * it. */
+void engine_post(struct engine *engine, const struct core_event *event);
+/* The same for one worker. */
+void engine_post_worker(struct engine *engine, const struct worker_ref *ref,
+			enum worker_event_kind kind, usec_t usec, bool clean);
+struct pool_runtime *engine_find_pool(struct engine *engine, const char *name, uint32_t *ret_index);
+/* The process behind a reference; also one that was buried in this step. NULL: unknown. */
+struct proc *engine_find_proc(struct engine *engine, const struct worker_ref *ref);
+/* Arms or disarms a one-shot timer; USEC_INFINITY disarms. */
+void engine_arm(struct event *timer, usec_t delay);
+/* Sees to it that the model's pool has entries for a rollout to size slots. 0 or -ENOMEM. */
+int engine_reserve(struct engine *engine, uint32_t pool, uint32_t size);
+
+/* Is the instance ready to be given traffic, and if not, why (in words, into reason)? As /readyz
+ * says. */
+bool engine_is_ready(const struct engine *engine, struct buf *reason);
+/* The same for one pool. */
+bool engine_pool_is_ready(const struct engine *engine, uint32_t pool, struct buf *reason);
+/* "starting", "running", "lame-duck", "stopping" */
+const char *engine_state_name(const struct engine *engine);
+/* "starting", "serving", "rolling", "restoring", "stopped", "retiring" */
+const char *engine_pool_state_name(const struct engine *engine, uint32_t pool);
+
+/* ---- what operators can do (called by the API and by signals); by: who, for the log ---- */
+
+/*
+ * Takes the wish over (its memory and strings) and puts it to the model. Returns its id for
+ * engine_forget(), which is valid until done() was called; done() may be called before this
+ * returns.
+ */
+uint64_t engine_wish(struct engine *engine, struct wish *wish);
+/* The caller went away: done() will not be called. */
+void engine_forget(struct engine *engine, uint64_t id);
+void engine_stop(struct engine *engine, bool now, const char *by);
+void engine_set_out_of_service(struct engine *engine, bool on, const char *by);
+/*
+ * Sends a signal to the workers of a pool (slot CORE_NONE: all), through pidfds. Appends their pids
+ * to pids (room for max), returns how many, or -errno: -ENOENT no such pool or slot, -ESRCH no
+ * process there.
+ */
+int engine_signal(struct engine *engine, const char *pool, uint32_t slot, int sig, const char *by,
+		  pid_t *pids, size_t max);
+
+/* Drops a reference; accepts NULL. */
+void outcome_free(struct outcome *outcome);
+
+#endif

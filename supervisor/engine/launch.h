@@ -1,0 +1,26 @@
+/* launch.h - starting workers: exact environment, exact descriptors; in slices, so that a thousand
+ * delay nobody. */
+#ifndef ENGINE_LAUNCH_H
+#define ENGINE_LAUNCH_H
+
+#include "engine/engine.h"
+
+/* A worker of the model's is to get a process: now, or when those before it have theirs. */
+void launch_queue(struct engine *engine, const struct worker_ref *ref);
+/* Starts those that wait, for at most LAUNCH_SLICE; the rest in the loop's next turns. */
+void launch_waiting(struct engine *engine);
+/* The slice timer's callback. */
+void launch_slice(evutil_socket_t fd, short what, void *arg);
+
+/*
+ * Everything a worker (or a command that is run about it) is to find in its environment: a
+ * NULL-terminated list. pid_variables (room for 2) gets the places of those that bear the child's
+ * pid. Freed by launch_free_environment().
+ */
+char **launch_environment(const struct proc *proc, size_t pid_variables[static 2],
+			  size_t *ret_n_pid_variables);
+void launch_free_environment(char **environment);
+/* words with their specifiers replaced; freed like an environment. */
+char **launch_arguments(const struct proc *proc, char *const *words);
+
+#endif

@@ -1,0 +1,153 @@
+/* orphans.c - children that we did not start: processes that lost their parent below us (subreaper,
+ * or PID 1). */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/events.h"
+#include "engine/proc.h"
+#include "system/proc.h"
+
+/* Open addressing with linear probing; at most half full. */
+struct pid_table {
+	size_t n, size; /* size is a power of 2 */
+	struct proc **slots;
+};
+
+static size_t pids_place(const struct pid_table *table, pid_t pid)
+{
+	size_t place = ((size_t)pid * 2654435761u) & (table->size - 1);
+
+	while (table->slots[place] != NULL && table->slots[place]->pid != pid)
+		place = (place + 1) & (table->size - 1);
+	return place;
+}
+
+static int pids_grow(struct pid_table *table)
+{
+	struct pid_table bigger = {.n = table->n, .size = table->size == 0 ? 64 : 2 * table->size};
+
+	bigger.slots = calloc(bigger.size, sizeof(struct proc *));
+	if (bigger.slots == NULL)
+		return -ENOMEM;
+	for (size_t n = 0; n < table->size; n++)
+		if (table->slots[n] != NULL)
+			bigger.slots[pids_place(&bigger, table->slots[n]->pid)] = table->slots[n];
+	free(table->slots);
+	*table = bigger;
+	return 0;
+}
+
+struct proc *pids_find(struct engine *engine, pid_t pid)
+{
+	const struct pid_table *table = engine->pids;
+
+	return table != NULL && table->size > 0 ? table->slots[pids_place(table, pid)] : NULL;
+}
+
+int pids_add(struct engine *engine, struct proc *proc)
+{
+	struct pid_table *table = engine->pids;
+
+	if (table == NULL)
+		table = engine->pids = calloc(1, sizeof(*table));
+	if (table == NULL)
+		return -ENOMEM;
+	if (2 * (table->n + 1) > table->size && pids_grow(table) < 0)
+		return -ENOMEM;
+	table->slots[pids_place(table, proc->pid)] = proc;
+	table->n++;
+	return 0;
+}
+
+void pids_remove(struct engine *engine, const struct proc *proc)
+{
+	struct pid_table *table = engine->pids;
+	size_t place;
+
+	if (table == NULL || pids_find(engine, proc->pid) != proc)
+		return;
+	place = pids_place(table, proc->pid);
+	table->slots[place] = NULL;
+	table->n--;
+	/* those behind it that were pushed away by it must stay findable */
+	for (place = (place + 1) & (table->size - 1); table->slots[place] != NULL;
+	     place = (place + 1) & (table->size - 1)) {
+		struct proc *moved = table->slots[place];
+
+		table->slots[place] = NULL;
+		table->slots[pids_place(table, moved->pid)] = moved;
+	}
+}
+
+void pids_free(struct engine *engine)
+{
+	if (engine->pids != NULL)
+		free(engine->pids->slots);
+	free(engine->pids);
+	engine->pids = NULL;
+}
+
+/* ---- orphans ---- */
+
+static bool orphan_is_worker(pid_t pid, void *arg)
+{
+	return pids_find(arg, pid) != NULL;
+}
+
+static bool proc_is_origin(const struct proc *proc, const struct proc_origin *origin)
+{
+	if (origin->notify[0] != '\0')
+		return strcmp(proc->notify_address, origin->notify) == 0;
+	return strcmp(proc->version->spec->name, origin->pool) == 0 &&
+	       (long)proc->slot == origin->slot && (long)proc->generation == origin->generation;
+}
+
+static bool origin_is_alive(const struct engine *engine, const struct proc_origin *origin)
+{
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++)
+		for (uint32_t n = 0; n < engine->pools[p].n_procs; n++) {
+			const struct proc *proc = engine->pools[p].procs[n];
+
+			if (proc != NULL && !proc->ended && proc_is_origin(proc, origin))
+				return true;
+		}
+	return false;
+}
+
+/* One child of ours. A stranger in a container (we are PID 1) is left alone; what a worker left
+ * behind goes with it. */
+static int orphan_visit(pid_t pid, void *arg)
+{
+	struct engine *engine = arg;
+	struct proc_origin origin;
+
+	if (orphan_is_worker(pid, engine) || proc_read_origin(pid, &origin) < 0 ||
+	    strcmp(origin.instance, engine->name) != 0 || origin_is_alive(engine, &origin))
+		return 0;
+	events_tell(engine,
+		    HAPPENING("orphan-killed", LOG_LEVEL_WARNING, .pool = origin.pool,
+			      .slot = origin.slot, .generation = origin.generation, .pid = pid),
+		    "pool %s slot %ld generation %ld left process %d behind: killing it",
+		    origin.pool, origin.slot, origin.generation, (int)pid);
+	kill(pid, SIGKILL); /* our own child, not reaped: the pid is still its */
+	return 0;
+}
+
+void orphans_sweep_soon(struct engine *engine)
+{
+	engine_arm(engine->sweep, 0);
+}
+
+void orphans_sweep(evutil_socket_t fd, short what, void *arg)
+{
+	struct engine *engine = arg;
+	pid_t pid;
+
+	(void)fd;
+	(void)what;
+	while (reap_orphan(orphan_is_worker, engine, &pid) == 1)
+		log_debug("reaped orphan %d", (int)pid);
+	proc_each_child(orphan_visit, engine);
+}

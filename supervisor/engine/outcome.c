@@ -1,0 +1,355 @@
+/* outcome.c - what became of a transaction, in one sentence: what happened, to whom, and what goes
+ * on serving. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "base/parse.h"
+#include "engine/events.h"
+#include "engine/output.h"
+#include "engine/proc.h"
+#include "engine/wishes.h"
+
+/* Pools that a sentence names before it says "and N more". */
+#define OUTCOME_POOLS_MAX 8
+
+const char *wish_kind_name(enum wish_kind kind)
+{
+	switch (kind) {
+	case WISH_RELOAD:
+		return "reload";
+	case WISH_RESTART:
+		return "restart";
+	case WISH_SCALE:
+		return "scale";
+	}
+	return "?";
+}
+
+void outcome_free(struct outcome *outcome)
+{
+	if (outcome == NULL || --outcome->refs > 0)
+		return;
+	free(outcome->message);
+	free(outcome->by);
+	free(outcome->culprit_pool);
+	config_problems_free(&outcome->problems);
+	buf_free(&outcome->lines);
+	buf_free(&outcome->remarks);
+	free(outcome);
+}
+
+static const char *outcome_kind(const struct undertaking *undertaking)
+{
+	return undertaking->start ? "start" : wish_kind_name(undertaking->kind);
+}
+
+static struct outcome *outcome_new(struct engine *engine, enum result result)
+{
+	struct undertaking *undertaking = &engine->undertaking;
+	struct outcome *outcome = calloc(1, sizeof(*outcome));
+
+	if (outcome == NULL)
+		return NULL;
+	*outcome = (struct outcome){
+	    .refs = 1,
+	    .id = undertaking->number,
+	    .kind = undertaking->kind,
+	    .result = result,
+	    .by = undertaking->by != NULL ? strdup(undertaking->by) : NULL,
+	    .duration = usec_sub(clock_now(), undertaking->since),
+	    .finished_wall = clock_wall(),
+	    .problems = undertaking->problems,
+	    .remarks = undertaking->remarks,
+	};
+	undertaking->problems = (struct config_problems){0};
+	undertaking->remarks = (struct buf){0};
+	return outcome;
+}
+
+static const char *plural(uint32_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
+/* One pool's part of "committed: ...". */
+static void outcome_pool(struct engine *engine, uint32_t p, struct buf *text)
+{
+	const struct pool_change *change = &engine->undertaking.changes[p];
+	const struct pool *pool = &engine->model->pools[p];
+	const char *name = engine->pools[p].name;
+
+	switch (change->kind) {
+	case CHANGE_NONE:
+		break;
+	case CHANGE_UPDATE:
+		buf_printf(text, "pool %s: new settings, the workers stay", name);
+		break;
+	case CHANGE_SCALE:
+		buf_printf(text, "pool %s: %u worker%s", name, pool->size, plural(pool->size));
+		break;
+	case CHANGE_ROLL:
+	case CHANGE_ADD:
+		buf_printf(text, "pool %s: generation %u serves with %u worker%s", name,
+			   pool->generation, pool->size, plural(pool->size));
+		break;
+	case CHANGE_SLOT:
+		buf_printf(text, "pool %s: slot %u has a new worker", name, change->slot);
+		break;
+	case CHANGE_REMOVE:
+		buf_printf(text, "pool %s: removed, %u worker%s drain", name, pool->live,
+			   plural(pool->live));
+		break;
+	}
+}
+
+struct outcome *outcome_committed(struct engine *engine)
+{
+	struct outcome *outcome = outcome_new(engine, RESULT_COMMITTED);
+	struct buf text = {0};
+	uint32_t told = 0, more = 0;
+
+	if (outcome == NULL)
+		return NULL;
+	buf_printf(&text, "%s %llu committed", outcome_kind(&engine->undertaking),
+		   (unsigned long long)outcome->id);
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
+		if (engine->undertaking.changes[p].kind == CHANGE_NONE)
+			continue;
+		if (told == OUTCOME_POOLS_MAX) {
+			more++;
+			continue;
+		}
+		buf_add_str(&text, told++ == 0 ? ": " : "; ");
+		outcome_pool(engine, p, &text);
+	}
+	if (more > 0)
+		buf_printf(&text, "; and %u more pool%s", more, plural(more));
+	if (told == 0)
+		buf_add_str(&text, ": nothing had changed, nothing was touched");
+	outcome->message = text.data;
+	return outcome;
+}
+
+/* ---- failure ---- */
+
+static void outcome_blame(struct outcome *outcome, const struct proc *proc)
+{
+	outcome->culprit_pool = strdup(proc->version->spec->name);
+	outcome->culprit_slot = proc->slot;
+	outcome->culprit_generation = proc->generation;
+	outcome->culprit_pid = proc->pid;
+	outcome->lines.max = OUTPUT_TAIL_MAX;
+	output_tail(proc, PROC_REPORT_LINES, &outcome->lines);
+}
+
+static void outcome_tell_exit(const struct proc *proc, struct buf *text)
+{
+	char words[64];
+
+	buf_printf(text, " %s %s after its start, ",
+		   reap_describe(&proc->exit, words, sizeof(words)),
+		   DURATION_TEXT(usec_sub(clock_now(), proc->spawned_at)));
+	if (proc->ready_at == 0)
+		buf_add_str(text, "before it was ready");
+	else
+		buf_printf(text, "%s after it was ready",
+			   DURATION_TEXT(usec_sub(clock_now(), proc->ready_at)));
+}
+
+/* What the worker did that failed the transaction. */
+static void outcome_tell_culprit(const struct proc *proc, enum cause cause, struct buf *text)
+{
+	const struct pool_spec *spec = proc->version->spec;
+
+	buf_add_str(text, PROC_TEXT(proc));
+	switch (cause) {
+	case CAUSE_SPAWN:
+		buf_printf(text, " cannot be started: %s",
+			   proc->failure != NULL ? proc->failure : "out of memory");
+		break;
+	case CAUSE_NOT_READY:
+		buf_printf(text, " was not ready within %s (start_timeout)",
+			   DURATION_TEXT(spec->start_timeout));
+		if (probe_last(proc) != NULL)
+			buf_printf(text, "; the last run of its ready command %s",
+				   probe_last(proc));
+		proc_describe_work(proc, text);
+		break;
+	case CAUSE_WATCHDOG:
+		buf_printf(text, " hangs: its watchdog was not fed for %s",
+			   DURATION_TEXT(spec->watchdog));
+		proc_describe_work(proc, text);
+		break;
+	case CAUSE_OWN_WISH:
+		buf_add_str(text, " said by itself that it stops");
+		break;
+	case CAUSE_EXITED:
+		outcome_tell_exit(proc, text);
+		break;
+	case CAUSE_NONE:
+	case CAUSE_PREPARE:
+	case CAUSE_NO_PROGRESS:
+	case CAUSE_CALLER_GONE:
+	case CAUSE_STOPPING:
+		buf_printf(text, ": %s", cause_name(cause));
+		break;
+	}
+}
+
+static void outcome_tell_cause(struct engine *engine, const struct order *order,
+			       struct outcome *outcome, struct buf *text)
+{
+	const struct proc *proc = engine_find_proc(engine, &order->worker);
+
+	if (proc != NULL) {
+		outcome_tell_culprit(proc, order->cause, text);
+		outcome_blame(outcome, proc);
+		return;
+	}
+	switch (order->cause) {
+	case CAUSE_PREPARE:
+		if (outcome->problems.errors > 0)
+			buf_printf(text, "the configuration has %zu mistake%s",
+				   outcome->problems.errors,
+				   plural((uint32_t)outcome->problems.errors));
+		else
+			buf_add_str(text, engine->undertaking.refusal != NULL
+					      ? engine->undertaking.refusal
+					      : "out of memory");
+		break;
+	case CAUSE_NO_PROGRESS:
+		buf_printf(
+		    text,
+		    "pool %s got no further for %s (progress_timeout): max_processes = %u leaves "
+		    "no room until drains end",
+		    engine->pools[order->worker.pool].name,
+		    DURATION_TEXT(
+			engine->undertaking.changes[order->worker.pool].params.progress_timeout),
+		    engine->model->pools[order->worker.pool].max_processes);
+		break;
+	case CAUSE_CALLER_GONE:
+		buf_add_str(text, "its caller went away");
+		break;
+	case CAUSE_STOPPING:
+		buf_add_str(text, "the instance stops");
+		break;
+	case CAUSE_NONE:
+	case CAUSE_SPAWN:
+	case CAUSE_EXITED:
+	case CAUSE_NOT_READY:
+	case CAUSE_WATCHDOG:
+	case CAUSE_OWN_WISH:
+		buf_printf(text, "a worker of pool %s %s",
+			   order->worker.pool < CORE_POOLS_MAX
+			       ? engine->pools[order->worker.pool].name
+			       : "?",
+			   cause_name(order->cause));
+		break;
+	}
+}
+
+/* What somebody at night wants to know next: is anybody serving? */
+static void outcome_tell_rest(struct engine *engine, struct buf *text)
+{
+	uint32_t told = 0;
+
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
+		const struct pool *pool = &engine->model->pools[p];
+
+		if (pool->state != POOL_ACTIVE || engine->pools[p].current == NULL)
+			continue;
+		if (told++ == OUTCOME_POOLS_MAX) {
+			buf_add_str(text, "; and more");
+			return;
+		}
+		buf_printf(text, "%s pool %s generation %u with %u of %u worker%s%s",
+			   told == 1 ? "; still serving:" : ",", engine->pools[p].name,
+			   pool->generation, pool->counts[WORKER_SERVING], pool->size,
+			   plural(pool->size), pool->restoring > 0 ? " (being restored)" : "");
+	}
+}
+
+struct outcome *outcome_failed(struct engine *engine, const struct order *order)
+{
+	enum result result = order->cause == CAUSE_CALLER_GONE ? RESULT_ABORTED
+			     : order->cause == CAUSE_STOPPING  ? RESULT_STOPPING
+							       : RESULT_FAILED;
+	struct outcome *outcome = outcome_new(engine, result);
+	struct buf text = {0};
+
+	if (outcome == NULL)
+		return NULL;
+	outcome->configuration = order->cause == CAUSE_PREPARE && outcome->problems.errors > 0;
+	buf_printf(&text, "%s %llu %s: ", outcome_kind(&engine->undertaking),
+		   (unsigned long long)outcome->id,
+		   result == RESULT_ABORTED ? "aborted" : "failed");
+	outcome_tell_cause(engine, order, outcome, &text);
+	if (!engine->undertaking.start && order->cause != CAUSE_STOPPING)
+		outcome_tell_rest(engine, &text);
+	outcome->message = text.data;
+	return outcome;
+}
+
+struct outcome *outcome_refused(struct engine *engine, const struct wish *wish, enum result result)
+{
+	struct outcome *outcome = calloc(1, sizeof(*outcome));
+
+	(void)engine;
+	if (outcome == NULL)
+		return NULL;
+	*outcome = (struct outcome){
+	    .refs = 1,
+	    .kind = wish->kind,
+	    .result = result,
+	    .by = wish->by != NULL ? strdup(wish->by) : NULL,
+	    .finished_wall = clock_wall(),
+	};
+	if (asprintf(&outcome->message, "%s refused: %s", wish_kind_name(wish->kind),
+		     result == RESULT_BUSY ? "too many requests wait already"
+					   : "the instance stops") == -1)
+		outcome->message = NULL;
+	return outcome;
+}
+
+/* Every line of a text of several, as a line of the log of its own. */
+static void outcome_tell_lines(const struct outcome *outcome, enum log_level level,
+			       const char *prefix, const struct buf *lines)
+{
+	const char *line = lines->data, *end;
+	struct log_about about = LOG_ABOUT_NOTHING;
+
+	about.pool = outcome->culprit_pool;
+	for (; line != NULL && *line != '\0'; line = *end == '\n' ? end + 1 : end) {
+		end = strchrnul(line, '\n');
+		log_line(level, &about, "  %s%.*s", prefix, (int)(end - line), line);
+	}
+}
+
+void outcome_tell(struct engine *engine, struct outcome *outcome)
+{
+	bool good = outcome->result == RESULT_COMMITTED;
+	const char *kind = outcome_kind(&engine->undertaking);
+	struct buf problems = {0};
+
+	events_tell(engine,
+		    HAPPENING(good ? "reload-committed" : "reload-failed",
+			      good ? LOG_LEVEL_NOTICE : LOG_LEVEL_ERROR, .id = outcome->id,
+			      .kind = kind, .by = outcome->by,
+			      .after_ms = (long long)(outcome->duration / USEC_PER_MSEC)),
+		    "%s", outcome->message != NULL ? outcome->message : kind);
+	config_problems_print(&outcome->problems, &problems);
+	outcome_tell_lines(outcome, LOG_LEVEL_ERROR, "", &problems);
+	outcome_tell_lines(outcome, LOG_LEVEL_ERROR, "its last output: ", &outcome->lines);
+	outcome_tell_lines(outcome, LOG_LEVEL_NOTICE, "", &outcome->remarks);
+	buf_free(&problems);
+	outcome_free(engine->last_outcome);
+	engine->last_outcome = outcome;
+	outcome->refs++;
+	if (outcome->kind != WISH_RELOAD || engine->undertaking.start)
+		return;
+	engine->outcomes[outcome->result]++;
+	engine->last_reload_wall = outcome->finished_wall;
+	engine->last_reload_good = good;
+	engine->last_reload_duration = outcome->duration;
+}

@@ -1,0 +1,413 @@
+/* prepare.c - before any worker is touched: read, check, compare, open, reserve. All of it, or
+ * nothing. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/fd.h"
+#include "engine/sockets.h"
+#include "engine/versions.h"
+#include "engine/wishes.h"
+#include "system/check.h"
+
+/* Descriptors that the master needs beside those for sockets and workers: loop, log files, API
+ * clients. */
+#define PREPARE_FDS_BASE 224
+/* pidfd, notify socket, output, and for a moment the ready pipe or the other end of the output */
+#define PREPARE_FDS_WORKER 4
+
+static int prepare_refuse(struct undertaking *undertaking, int r, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static int prepare_refuse(struct undertaking *undertaking, int r, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	free(undertaking->refusal);
+	if (vasprintf(&undertaking->refusal, format, args) == -1)
+		undertaking->refusal = NULL;
+	va_end(args);
+	return r;
+}
+
+/* ---- pools ---- */
+
+/* A place for a pool that was not there. */
+static int prepare_place(struct engine *engine, const struct pool_spec *spec, uint32_t *ret_p)
+{
+	struct pool *pool = instance_free_pool(engine->model);
+	struct pool_runtime *runtime;
+
+	if (pool == NULL)
+		return prepare_refuse(&engine->undertaking, -ENOSPC,
+				      "there is no room for pool %s: %d pools run or still drain",
+				      spec->name, CORE_POOLS_MAX);
+	runtime = &engine->pools[pool->index];
+	if (engine_reserve(engine, pool->index, spec->workers) < 0)
+		return -ENOMEM;
+	*runtime = (struct pool_runtime){
+	    .name = strdup(spec->name),
+	    .procs = runtime->procs,
+	    .n_procs = runtime->n_procs,
+	    .memory = runtime->memory,
+	};
+	if (runtime->name == NULL)
+		return -ENOMEM;
+	pool_open(pool, clock_now() * 2654435761u + pool->index);
+	*ret_p = pool->index;
+	return 0;
+}
+
+static int prepare_version(struct engine *engine, const struct pool_spec *spec, uint32_t p,
+			   bool new_generation)
+{
+	struct pool_runtime *runtime = &engine->pools[p];
+	const struct pool *pool = &engine->model->pools[p];
+	uint32_t generation = new_generation ? pool->last_generation + 1 : pool->generation;
+	struct buf why = {0};
+	int r =
+	    version_new(engine, engine->undertaking.config, spec, generation, &runtime->next, &why);
+
+	if (r < 0)
+		prepare_refuse(&engine->undertaking, r, "pool %s: %s", spec->name,
+			       why.data != NULL ? why.data : strerror(-r));
+	buf_free(&why);
+	return r;
+}
+
+static int prepare_add(struct engine *engine, const struct pool_spec *spec)
+{
+	struct pool_change *change;
+	uint32_t p = CORE_NONE;
+	int r = prepare_place(engine, spec, &p);
+
+	if (r < 0)
+		return r;
+	change = &engine->undertaking.changes[p];
+	change->kind = CHANGE_ADD;
+	change->reason = END_RELOAD;
+	version_params(spec, spec->workers, &change->params);
+	r = prepare_version(engine, spec, p, true);
+	if (r == 0 && engine->undertaking.start && change->params.start_retry)
+		engine->pools[p].current = TAKE_PTR(engine->pools[p].next);
+	return r;
+}
+
+static int prepare_roll(struct engine *engine, uint32_t p, const struct pool_spec *spec,
+			enum end_reason reason)
+{
+	struct pool_change *change = &engine->undertaking.changes[p];
+
+	change->kind = CHANGE_ROLL;
+	change->reason = reason;
+	version_params(spec, spec->workers, &change->params);
+	if (engine_reserve(engine, p, spec->workers) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+static void prepare_remark_scale(struct engine *engine, uint32_t p, const struct pool_spec *spec)
+{
+	const struct pool *pool = &engine->model->pools[p];
+
+	if (pool->size != engine->pools[p].current->spec->workers && pool->size != spec->workers)
+		buf_printf(&engine->undertaking.remarks,
+			   "pool %s: was scaled to %u workers by hand, and is set back to %u as "
+			   "configured\n",
+			   spec->name, pool->size, spec->workers);
+}
+
+/* reload --changed: only what differs, and no more than the difference needs. */
+static int prepare_changed(struct engine *engine, uint32_t p, const struct pool_spec *spec)
+{
+	struct pool_runtime *runtime = &engine->pools[p];
+	struct pool_change *change = &engine->undertaking.changes[p];
+	struct buf why = {0};
+	enum diff_effect effect = version_compare(runtime->current, runtime->next, &why);
+	bool resized = engine->model->pools[p].size != spec->workers;
+	int r = 0;
+
+	if (effect >= DIFF_REPLACE) {
+		r = prepare_roll(engine, p, spec, END_RELOAD);
+		runtime->next->generation = engine->model->pools[p].last_generation + 1;
+	} else if (resized || effect >= DIFF_UPDATE) {
+		change->kind = resized ? CHANGE_SCALE : CHANGE_UPDATE;
+		change->reason = END_SCALE;
+		version_params(spec, spec->workers, &change->params);
+		r = engine_reserve(engine, p, spec->workers);
+	} else {
+		version_unref(runtime->next);
+		runtime->next = NULL;
+	}
+	if (why.len > 0)
+		buf_printf(&engine->undertaking.remarks, "pool %s: %s\n", spec->name, why.data);
+	buf_free(&why);
+	return r;
+}
+
+/* Not asked for, but somebody should know. */
+static int prepare_untouched(struct engine *engine, uint32_t p, const struct pool_spec *spec)
+{
+	struct pool_runtime *runtime = &engine->pools[p];
+	struct buf why = {0}, error = {0};
+	struct version *wanted = NULL;
+
+	/* its sockets may not be open: what cannot be made out is no reason to fail */
+	if (version_new(engine, engine->undertaking.config, spec, 0, &wanted, &error) < 0)
+		buf_printf(&engine->undertaking.remarks,
+			   "pool %s: differs on disk and was not touched (%s)\n", spec->name,
+			   error.data != NULL ? error.data : "out of memory");
+	else if (version_compare(runtime->current, wanted, &why) > DIFF_NONE || why.len > 0)
+		buf_printf(&engine->undertaking.remarks,
+			   "pool %s: differs on disk and was not touched: %s\n", spec->name,
+			   why.data);
+	version_unref(wanted);
+	buf_free(&why);
+	buf_free(&error);
+	return 0;
+}
+
+static int prepare_pool(struct engine *engine, const struct wish *wish,
+			const struct pool_spec *spec)
+{
+	bool selected = wish->pool == NULL || strcmp(wish->pool, spec->name) == 0;
+	uint32_t p;
+	int r;
+
+	if (engine_find_pool(engine, spec->name, &p) == NULL) {
+		if (selected)
+			return prepare_add(engine, spec);
+		buf_printf(&engine->undertaking.remarks,
+			   "pool %s: is new on disk and was not touched\n", spec->name);
+		return 0;
+	}
+	if (!selected)
+		return prepare_untouched(engine, p, spec);
+	prepare_remark_scale(engine, p, spec);
+	r = prepare_version(engine, spec, p, !wish->changed);
+	if (r < 0)
+		return r;
+	return wish->changed ? prepare_changed(engine, p, spec)
+			     : prepare_roll(engine, p, spec, END_RELOAD);
+}
+
+static void prepare_removed(struct engine *engine, const struct wish *wish)
+{
+	const struct config *config = engine->undertaking.config->config;
+
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
+		enum pool_state state = engine->model->pools[p].state;
+
+		if ((state != POOL_ACTIVE && state != POOL_STOPPED) ||
+		    config_find_pool(config, engine->pools[p].name) != NULL)
+			continue;
+		if (wish->pool == NULL)
+			engine->undertaking.changes[p] =
+			    (struct pool_change){.kind = CHANGE_REMOVE, .reason = END_REMOVED};
+		else
+			buf_printf(&engine->undertaking.remarks,
+				   "pool %s: is no longer on disk and was not touched; a full "
+				   "reload removes it\n",
+				   engine->pools[p].name);
+	}
+}
+
+/* Would all descriptors suffice, in the worst moment of the transaction? */
+static int prepare_check_descriptors(struct engine *engine)
+{
+	struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+	uint64_t needed = PREPARE_FDS_BASE + engine->undertaking.config->config->n_sockets;
+
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
+		const struct pool_change *change = &engine->undertaking.changes[p];
+
+		needed += (uint64_t)PREPARE_FDS_WORKER * engine->model->pools[p].live;
+		if (change->kind == CHANGE_ADD || change->kind == CHANGE_ROLL)
+			needed += (uint64_t)PREPARE_FDS_WORKER * change->params.workers;
+	}
+	getrlimit(RLIMIT_NOFILE, &limit);
+	if (needed <= limit.rlim_cur)
+		return 0;
+	return prepare_refuse(&engine->undertaking, -EMFILE,
+			      "%llu descriptors may be needed at once, but only %llu are allowed "
+			      "(RLIMIT_NOFILE, LimitNOFILE=)",
+			      (unsigned long long)needed, (unsigned long long)limit.rlim_cur);
+}
+
+static int prepare_sockets(struct engine *engine, const struct pool_spec *only)
+{
+	struct buf why = {0};
+	int r = sockets_open(engine, engine->undertaking.config->config, only, &why);
+
+	if (r < 0)
+		prepare_refuse(&engine->undertaking, r, "%s",
+			       why.data != NULL ? why.data : strerror(-r));
+	buf_free(&why);
+	return r;
+}
+
+/* ---- the three wishes ---- */
+
+static int prepare_read(struct engine *engine)
+{
+	struct undertaking *undertaking = &engine->undertaking;
+	struct check_context context = {.running = engine->config->config};
+	struct config *config = NULL;
+	int r = config_read(engine->config_path, &config, &undertaking->problems);
+
+	if (r == 0)
+		r = check_world(config, &context, &undertaking->problems, NULL);
+	if (r < 0) {
+		config_free(config);
+		return r;
+	}
+	undertaking->config = config_ref_new(config);
+	return undertaking->config != NULL ? 0 : -ENOMEM;
+}
+
+static int prepare_reload(struct engine *engine, const struct wish *wish)
+{
+	struct undertaking *undertaking = &engine->undertaking;
+	const struct pool_spec *only = NULL;
+	const struct config *config;
+	int r = prepare_read(engine);
+
+	if (r < 0)
+		return r;
+	config = undertaking->config->config;
+	undertaking->whole = wish->pool == NULL;
+	if (wish->pool != NULL) {
+		only = config_find_pool(config, wish->pool);
+		if (only == NULL)
+			return prepare_refuse(
+			    undertaking, -ENOENT,
+			    "there is no pool '%s' in %s (a full reload removes a pool)",
+			    wish->pool, engine->config_path);
+	}
+	r = prepare_sockets(engine, only);
+	for (size_t n = 0; r == 0 && n < config->n_pools; n++)
+		r = prepare_pool(engine, wish, &config->pools[n]);
+	if (r == 0)
+		prepare_removed(engine, wish);
+	return r == 0 ? prepare_check_descriptors(engine) : r;
+}
+
+/* Pools that can be restarted or scaled: found, and not already on their way out. */
+static int prepare_find(struct engine *engine, const struct wish *wish, uint32_t *ret_p)
+{
+	struct undertaking *undertaking = &engine->undertaking;
+
+	if (wish->pool == NULL || engine_find_pool(engine, wish->pool, ret_p) == NULL ||
+	    engine->pools[*ret_p].current == NULL)
+		return prepare_refuse(undertaking, -ENOENT, "there is no pool '%s'",
+				      wish->pool != NULL ? wish->pool : "");
+	undertaking->config = config_ref_get(engine->pools[*ret_p].current->config);
+	return 0;
+}
+
+static int prepare_restart(struct engine *engine, const struct wish *wish)
+{
+	const struct pool_spec *spec;
+	struct pool_change *change;
+	uint32_t p;
+	int r = prepare_find(engine, wish, &p);
+
+	if (r < 0)
+		return r;
+	spec = engine->pools[p].current->spec;
+	change = &engine->undertaking.changes[p];
+	if (wish->slot == CORE_NONE) {
+		uint32_t size = engine->model->pools[p].size; /* as scaled */
+
+		r = prepare_version(engine, spec, p, true);
+		if (r == 0)
+			r = prepare_roll(engine, p, spec, END_RESTART);
+		version_params(spec, size, &change->params);
+		return r == 0 ? engine_reserve(engine, p, size) : r;
+	}
+	if (wish->slot >= engine->model->pools[p].size)
+		return prepare_refuse(&engine->undertaking, -ENOENT,
+				      "pool %s has no slot %u: it has slots 0 to %u", wish->pool,
+				      wish->slot, engine->model->pools[p].size - 1);
+	*change =
+	    (struct pool_change){.kind = CHANGE_SLOT, .slot = wish->slot, .reason = END_RESTART};
+	version_params(spec, engine->model->pools[p].size, &change->params);
+	return engine_reserve(engine, p, engine->model->pools[p].size);
+}
+
+static int prepare_scale(struct engine *engine, const struct wish *wish)
+{
+	struct undertaking *undertaking = &engine->undertaking;
+	const struct pool_spec *spec;
+	struct pool_change *change;
+	uint32_t p;
+	int r = prepare_find(engine, wish, &p);
+
+	if (r < 0)
+		return r;
+	spec = engine->pools[p].current->spec;
+	if (engine->model->pools[p].state == POOL_STOPPED)
+		return prepare_refuse(
+		    undertaking, -EINVAL,
+		    "pool %s was stopped after a crash loop; restart or reload it first",
+		    wish->pool);
+	if (wish->workers < 1 || wish->workers > CONFIG_WORKERS_MAX)
+		return prepare_refuse(undertaking, -ERANGE, "a pool has 1 to %d workers, not %u",
+				      CONFIG_WORKERS_MAX, wish->workers);
+	if (wish->workers >= spec->max_processes)
+		return prepare_refuse(
+		    undertaking, -ERANGE,
+		    "pool %s: %u workers leave no room for a reload within max_processes = %u",
+		    wish->pool, wish->workers, spec->max_processes);
+	change = &undertaking->changes[p];
+	change->kind = CHANGE_SCALE;
+	change->reason = END_SCALE;
+	version_params(spec, wish->workers, &change->params);
+	return engine_reserve(engine, p, wish->workers);
+}
+
+int prepare_wish(struct engine *engine, const struct wish *wish)
+{
+	switch (wish->kind) {
+	case WISH_RELOAD:
+		return prepare_reload(engine, wish);
+	case WISH_RESTART:
+		return prepare_restart(engine, wish);
+	case WISH_SCALE:
+		return prepare_scale(engine, wish);
+	}
+	return -EINVAL;
+}
+
+int prepare_start(struct engine *engine, struct config_ref *config)
+{
+	int r;
+
+	engine->undertaking.config = config_ref_get(config);
+	engine->undertaking.whole = true;
+	r = prepare_sockets(engine, NULL);
+	for (size_t n = 0; r == 0 && n < config->config->n_pools; n++)
+		r = prepare_add(engine, &config->config->pools[n]);
+	return r == 0 ? prepare_check_descriptors(engine) : r;
+}
+
+void prepare_undo(struct engine *engine)
+{
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
+		struct pool *pool = &engine->model->pools[p];
+		struct pool_runtime *runtime = &engine->pools[p];
+
+		version_unref(runtime->next);
+		runtime->next = NULL;
+		/* a place that was taken, and that the model has not used yet */
+		if (pool->state == POOL_ACTIVE && pool->last_generation == 0) {
+			version_unref(runtime->current);
+			runtime->current = NULL;
+			pool->state = POOL_FREE;
+			free(runtime->name);
+			runtime->name = NULL;
+		}
+	}
+	sockets_undo(engine);
+}

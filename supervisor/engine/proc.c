@@ -1,0 +1,340 @@
+/* proc.c - a worker's process: what it says, and how it ends. */
+#include "engine/proc.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "engine/events.h"
+#include "engine/output.h"
+#include "engine/versions.h"
+#include "system/proc.h"
+
+#define PROC_STRANGER_INTERVAL (60 * USEC_PER_SEC)
+
+struct proc *proc_new(struct engine *engine, const struct worker_ref *ref, uint32_t slot,
+		      struct version *version)
+{
+	struct proc *proc = calloc(1, sizeof(*proc));
+
+	if (proc == NULL)
+		return NULL;
+	proc->engine = engine;
+	proc->ref = *ref;
+	proc->slot = slot;
+	proc->generation = version->generation;
+	proc->version = version_ref(version);
+	proc->pidfd = proc->notify_fd = -1;
+	return proc;
+}
+
+static void proc_free_event(struct event **event)
+{
+	if (*event != NULL)
+		event_free(*event);
+	*event = NULL;
+}
+
+/* The ready pipe's descriptor belongs to its event alone. */
+static void proc_drop_ready(struct proc *proc)
+{
+	int fd = proc->ready_event != NULL ? event_get_fd(proc->ready_event) : -1;
+
+	proc_free_event(&proc->ready_event);
+	fd_close(fd);
+}
+
+struct proc *proc_free(struct proc *proc)
+{
+	if (proc == NULL)
+		return NULL;
+	probe_stop(proc);
+	output_free(proc);
+	proc_drop_ready(proc);
+	proc_free_event(&proc->exit_event);
+	proc_free_event(&proc->notify_event);
+	proc_free_event(&proc->notify_pause);
+	fd_close(proc->pidfd);
+	fd_close(proc->notify_fd);
+	version_unref(proc->version);
+	free(proc->status);
+	free(proc->failure);
+	free(proc);
+	return NULL;
+}
+
+char *proc_describe(const struct proc *proc, char *text, size_t size)
+{
+	const char *pool = proc->version->spec->name;
+
+	if (proc->pid > 0)
+		snprintf(text, size, "pool %s slot %u generation %u pid %d", pool, proc->slot,
+			 proc->generation, (int)proc->pid);
+	else
+		snprintf(text, size, "pool %s slot %u generation %u", pool, proc->slot,
+			 proc->generation);
+	return text;
+}
+
+void proc_describe_work(const struct proc *proc, struct buf *out)
+{
+	if (proc->has_inflight)
+		buf_printf(out, ", %lu request%s in flight", proc->inflight,
+			   proc->inflight == 1 ? "" : "s");
+	if (proc->status != NULL)
+		buf_printf(out, ", its status: \"%s\"", proc->status);
+}
+
+bool proc_ended_well(const struct proc *proc, bool was_told)
+{
+	const struct success_codes *success = &proc->version->spec->success;
+	int value = proc->exit.value, drain = proc->version->spec->drain_signal;
+
+	if (proc->exit.code == CLD_EXITED)
+		return (success->codes[value / 64] >> (value % 64) & 1) != 0 ||
+		       (was_told && value == 128 + drain);
+	return (value >= 1 && value <= 64 && (success->signals >> (value - 1) & 1) != 0) ||
+	       (was_told && value == drain);
+}
+
+/* ---- the end ---- */
+
+int proc_signal(struct proc *proc, int sig, int value)
+{
+	int r = proc->pidfd >= 0 ? reap_signal(proc->pidfd, sig, value) : -ESRCH;
+
+	if (r == 0)
+		reap_signal(proc->pidfd, SIGCONT, 0);
+	return r;
+}
+
+void proc_kill(struct proc *proc)
+{
+	if (proc->pidfd < 0 || proc->ended)
+		return;
+	reap_kill_group(proc->pid); /* not reaped yet, so the group is still its own */
+	reap_signal(proc->pidfd, SIGKILL, 0);
+}
+
+static void proc_exited(evutil_socket_t fd, short what, void *arg)
+{
+	struct proc *proc = arg;
+	struct engine *engine = proc->engine;
+	struct worker_ref ref = proc->ref;
+	const struct worker *worker;
+	bool told;
+
+	(void)what;
+	if (reap_peek(fd, &proc->exit) == 0)
+		return;
+	/* while the zombie holds its pid, the group cannot be anybody else's: what it left behind
+	 * ends with it */
+	reap_kill_group(proc->pid);
+	if (reap_collect(fd, &proc->exit) < 0)
+		proc->exit = (struct reap_status){.code = 0};
+	proc->ended = true;
+	event_del(proc->exit_event);
+	pids_remove(engine, proc);
+	output_close(proc);
+	orphans_sweep_soon(engine);
+	worker = pool_worker(&engine->model->pools[ref.pool], &ref);
+	told = worker != NULL && worker_is_leaving(worker);
+	engine_post_worker(engine, &ref, WORKER_EVENT_EXITED, 0, proc_ended_well(proc, told));
+}
+
+void proc_retire(struct proc *proc)
+{
+	struct engine *engine = proc->engine;
+
+	engine->pools[proc->ref.pool].procs[proc->ref.index] = NULL;
+	proc->next_buried = engine->buried;
+	engine->buried = proc;
+}
+
+void proc_bury(struct engine *engine)
+{
+	while (engine->buried != NULL) {
+		struct proc *proc = engine->buried;
+
+		engine->buried = proc->next_buried;
+		proc_free(proc);
+	}
+}
+
+/* ---- what it says ---- */
+
+static bool proc_is_ready_by(const struct proc *proc, enum ready_kind kind)
+{
+	return proc->version->spec->ready == kind;
+}
+
+static void proc_set_status(struct proc *proc, const char *status)
+{
+	char *copy;
+
+	if (proc->status != NULL && strcmp(proc->status, status) == 0)
+		return;
+	copy = strdup(status);
+	if (copy == NULL)
+		return;
+	free(proc->status);
+	proc->status = copy;
+	events_tell(proc->engine,
+		    HAPPENING("worker-status", LOG_LEVEL_DEBUG, .pool = proc->version->spec->name,
+			      .slot = proc->slot, .generation = proc->generation, .pid = proc->pid),
+		    "%s says: %s", PROC_TEXT(proc), status);
+}
+
+static void proc_heed(struct proc *proc, const struct notify_message *message)
+{
+	struct engine *engine = proc->engine;
+	struct worker_ref ref = proc->ref;
+
+	if (message->has_status)
+		proc_set_status(proc, message->status);
+	if (message->has_inflight) {
+		proc->has_inflight = true;
+		proc->inflight = message->inflight;
+	}
+	if (message->has_watchdog_usec)
+		engine_post_worker(engine, &ref, WORKER_EVENT_SET_WATCHDOG, message->watchdog_usec,
+				   false);
+	if (message->has_extend)
+		engine_post_worker(engine, &ref, WORKER_EVENT_EXTEND, message->extend_usec, false);
+	if (message->ready && proc_is_ready_by(proc, READY_NOTIFY))
+		engine_post_worker(engine, &ref, WORKER_EVENT_READY, 0, false);
+	if (message->watchdog)
+		engine_post_worker(engine, &ref, WORKER_EVENT_PING, 0, false);
+	if (message->watchdog_trigger)
+		engine_post_worker(engine, &ref, WORKER_EVENT_TRIGGER, 0, false);
+	if (message->stopping)
+		engine_post_worker(engine, &ref, WORKER_EVENT_STOPPING, 0, false);
+}
+
+static void proc_stranger(struct proc *proc, const struct notify_sender *sender)
+{
+	usec_t now = clock_now();
+
+	proc->strangers++;
+	if (proc->stranger_logged != 0 && now - proc->stranger_logged < PROC_STRANGER_INTERVAL)
+		return;
+	proc->stranger_logged = now;
+	log_warning("%s: ignoring a message to its NOTIFY_SOCKET from pid %d uid %u, which is not "
+		    "that worker "
+		    "(%llu so far)",
+		    PROC_TEXT(proc), (int)sender->pid, (unsigned)sender->uid,
+		    (unsigned long long)proc->strangers);
+}
+
+/* Reads on in the next interval: a worker that floods us waits in its own sendmsg() until then. */
+static bool proc_is_flooded(struct proc *proc)
+{
+	usec_t now = clock_now();
+
+	if (now - proc->notify_since >= PROC_NOTIFY_INTERVAL) {
+		proc->notify_since = now;
+		proc->notify_count = 0;
+	}
+	if (proc->notify_count < PROC_NOTIFY_FLOOD || proc->notify_pause == NULL)
+		return false;
+	event_del(proc->notify_event);
+	engine_arm(proc->notify_pause, PROC_NOTIFY_INTERVAL);
+	return true;
+}
+
+static void proc_listen_again(evutil_socket_t fd, short what, void *arg)
+{
+	struct proc *proc = arg;
+
+	(void)fd;
+	(void)what;
+	event_add(proc->notify_event, NULL);
+}
+
+static void proc_notified(evutil_socket_t fd, short what, void *arg)
+{
+	struct proc *proc = arg;
+	struct engine *engine = proc->engine;
+	struct worker_ref ref = proc->ref;
+	struct notify_message message;
+	struct notify_sender sender;
+	int r = 1;
+
+	(void)what;
+	for (int n = 0; n < PROC_NOTIFY_BURST; n++) {
+		/* what it said may have ended it */
+		if (engine_find_proc(engine, &ref) != proc || proc_is_flooded(proc))
+			return;
+		r = notify_receive(fd, &message, &sender);
+		if (r == 0)
+			return;
+		proc->notify_count++;
+		if (r < 0)
+			continue;
+		if (notify_sender_belongs(&sender, proc->pid, proc->version->uid))
+			proc_heed(proc, &message);
+		else
+			proc_stranger(proc, &sender);
+	}
+}
+
+/* ready = fd:N: anything up to a newline; an end without one means that it never will be. */
+static void proc_ready_pipe(evutil_socket_t fd, short what, void *arg)
+{
+	struct proc *proc = arg;
+	char text[256];
+	ssize_t n = read(fd, text, sizeof(text));
+
+	(void)what;
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n > 0 && memchr(text, '\n', (size_t)n) == NULL)
+		return;
+	proc_drop_ready(proc);
+	if (n > 0)
+		engine_post_worker(
+		    proc->engine,
+		    &(struct worker_ref){proc->ref.pool, proc->ref.index, proc->ref.serial},
+		    WORKER_EVENT_READY, 0, false);
+}
+
+/* ---- watching ---- */
+
+static struct event *proc_event(struct proc *proc, int fd, short what, event_callback_fn callback)
+{
+	struct event *event = event_new(proc->engine->base, fd, what, callback, proc);
+
+	if (event != NULL && fd >= 0 && event_add(event, NULL) == -1) {
+		event_free(event);
+		event = NULL;
+	}
+	return event;
+}
+
+int proc_watch(struct proc *proc, pid_t pid, int pidfd)
+{
+	struct proc_stat stat;
+
+	proc->pid = pid;
+	proc->pidfd = pidfd;
+	proc->spawned_at = clock_now();
+	proc->start_time = proc_read_stat(pid, &stat) == 0 ? stat.start_time : 0;
+	proc->exit_event = proc_event(proc, pidfd, EV_READ | EV_PERSIST, proc_exited);
+	proc->notify_event = proc_event(proc, proc->notify_fd, EV_READ | EV_PERSIST, proc_notified);
+	proc->notify_pause = proc_event(proc, -1, 0, proc_listen_again);
+	if (proc->exit_event == NULL || proc->notify_event == NULL ||
+	    pids_add(proc->engine, proc) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+int proc_watch_ready(struct proc *proc, int fd)
+{
+	proc->ready_event = proc_event(proc, fd, EV_READ | EV_PERSIST, proc_ready_pipe);
+	if (proc->ready_event == NULL)
+		fd_close(fd);
+	return proc->ready_event == NULL ? -ENOMEM : 0;
+}

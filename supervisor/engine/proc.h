@@ -1,0 +1,61 @@
+/* proc.h - a worker's process as the engine knows it: what it says, how it ends, and what is left
+ * behind. */
+#ifndef ENGINE_PROC_H
+#define ENGINE_PROC_H
+
+#include "engine/engine.h"
+
+enum {
+	PROC_NOTIFY_BURST = 32,	 /* datagrams read in one turn of the loop */
+	PROC_NOTIFY_FLOOD = 256, /* in PROC_NOTIFY_INTERVAL: then they wait for the next one (and
+				    their sender with them) */
+	PROC_REPORT_LINES = 8,	 /* last output lines in a report */
+};
+#define PROC_NOTIFY_INTERVAL (100 * USEC_PER_MSEC)
+
+/* A record for a worker of the model's, not started yet. Takes a reference to version. NULL: no
+ * memory. */
+struct proc *proc_new(struct engine *engine, const struct worker_ref *ref, uint32_t slot,
+		      struct version *version);
+/* Frees it with all descriptors; returns NULL. It has ended, or never ran. */
+struct proc *proc_free(struct proc *proc);
+/* Its process runs: watches it (takes pidfd over), and what it says. 0 or -errno. */
+int proc_watch(struct proc *proc, pid_t pid, int pidfd);
+/* Watches a pipe for the newline that says "ready" (takes fd over). 0 or -errno. */
+int proc_watch_ready(struct proc *proc, int fd);
+/* SIGKILL to all of its processes that we can name. */
+void proc_kill(struct proc *proc);
+/* The signal, and SIGCONT behind it: a stopped process cannot drain. 0 or -errno. */
+int proc_signal(struct proc *proc, int sig, int value);
+/* Its worker is gone in the model: off the books, freed by proc_bury() when the step's plan is
+ * done. */
+void proc_retire(struct proc *proc);
+void proc_bury(struct engine *engine);
+/* "pool api slot 2 generation 3 pid 4711", as every message names a worker. Returns text. */
+char *proc_describe(const struct proc *proc, char *text, size_t size);
+#define PROC_TEXT(proc) proc_describe((proc), (char[PROC_NAME_MAX]){0}, PROC_NAME_MAX)
+/* What it was doing, if it told us: ", 3 requests in flight, status: \"...\"", or nothing. */
+void proc_describe_work(const struct proc *proc, struct buf *out);
+/* Did it end in a way that its specification counts as success? */
+bool proc_ended_well(const struct proc *proc, bool was_told);
+
+/* ---- orphans.c ---- */
+
+struct proc *pids_find(struct engine *engine, pid_t pid);
+int pids_add(struct engine *engine, struct proc *proc);
+void pids_remove(struct engine *engine, const struct proc *proc);
+void pids_free(struct engine *engine);
+/* Soon, once: reaps ended orphans, and kills those whose worker is gone. */
+void orphans_sweep_soon(struct engine *engine);
+void orphans_sweep(evutil_socket_t fd, short what, void *arg);
+
+/* ---- probing.c: ready = exec ---- */
+
+/* Begins to run the command until it succeeds. 0 or -errno. */
+int probe_start(struct proc *proc);
+/* Ends it (its command is killed); accepts a proc without. */
+void probe_stop(struct proc *proc);
+/* How the last attempt ended, in words, or NULL. */
+const char *probe_last(const struct proc *proc);
+
+#endif

@@ -1,0 +1,358 @@
+/* run.c - from the command line to the loop, and from its end to the exit code. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "engine/control.h"
+#include "engine/events.h"
+#include "engine/launch.h"
+#include "engine/output.h"
+#include "engine/proc.h"
+#include "engine/signals.h"
+#include "engine/sockets.h"
+#include "engine/state.h"
+#include "engine/versions.h"
+#include "engine/wishes.h"
+#include "system/check.h"
+
+/* ---- what operators can do at any time ---- */
+
+void engine_stop(struct engine *engine, bool now, const char *by)
+{
+	events_tell(engine, HAPPENING("instance-stopping", LOG_LEVEL_NOTICE, .by = by),
+		    now ? "stopping at once (%s): workers are killed" : "stopping (%s)", by);
+	engine_post(engine, &(struct core_event){.kind = now ? EVENT_STOP_NOW : EVENT_STOP});
+}
+
+int engine_signal(struct engine *engine, const char *pool, uint32_t slot, int sig, const char *by,
+		  pid_t *pids, size_t max)
+{
+	const struct pool_runtime *runtime = engine_find_pool(engine, pool, NULL);
+	size_t told = 0;
+
+	if (runtime == NULL)
+		return -ENOENT;
+	for (uint32_t n = 0; n < runtime->n_procs && told < max; n++) {
+		struct proc *proc = runtime->procs[n];
+
+		if (proc == NULL || proc->ended || proc->pidfd < 0 ||
+		    (slot != CORE_NONE && proc->slot != slot) ||
+		    reap_signal(proc->pidfd, sig, 0) < 0)
+			continue;
+		log_notice("%s gets signal %d from %s", PROC_TEXT(proc), sig, by);
+		pids[told++] = proc->pid;
+	}
+	return told == 0 ? -ESRCH : (int)told;
+}
+
+/* ---- the runtime directory and its lock ---- */
+
+static char *run_default_directory(const char *name)
+{
+	const char *given = getenv("RUNTIME_DIRECTORY"), *user = getenv("XDG_RUNTIME_DIR");
+	char *path = NULL;
+
+	if (given != NULL && given[0] == '/')
+		return strndup(given, strcspn(given, ":"));
+	if (geteuid() == 0 || user == NULL || user[0] != '/')
+		user = "/run";
+	return asprintf(&path, "%s/handover/%s", user, name) == -1 ? NULL : path;
+}
+
+static int run_make_directory(char *path)
+{
+	for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (mkdir(path, 0755) == -1 && errno != EEXIST && errno != EROFS &&
+		    errno != EACCES) {
+			*slash = '/';
+			return -errno;
+		}
+		*slash = '/';
+	}
+	return mkdir(path, 0755) == -1 && errno != EEXIST ? -errno : 0;
+}
+
+/* One instance a directory: the lock is the kernel's, so nothing stale can be left behind. */
+static int run_lock(struct engine *engine)
+{
+	cleanup_free char *path = NULL;
+	char pid[16] = "";
+	ssize_t n;
+
+	if (asprintf(&path, "%s/lock", engine->runtime_dir) == -1)
+		return -ENOMEM;
+	engine->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (engine->lock_fd == -1) {
+		int r = -errno;
+
+		log_error("cannot open %s: %s", path, strerror(-r));
+		return r;
+	}
+	if (flock(engine->lock_fd, LOCK_EX | LOCK_NB) == -1) {
+		n = pread(engine->lock_fd, pid, sizeof(pid) - 1, 0);
+		log_error("an instance '%s' runs already (pid %.*s, runtime directory %s): leaving "
+			  "it alone",
+			  engine->name, n > 0 ? (int)strcspn(pid, "\n") : 1, n > 0 ? pid : "?",
+			  engine->runtime_dir);
+		return -EEXIST;
+	}
+	n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+	if (ftruncate(engine->lock_fd, 0) == -1 || pwrite(engine->lock_fd, pid, (size_t)n, 0) != n)
+		log_warning("cannot write %s: %s, going on", path, strerror(errno));
+	return 0;
+}
+
+static int run_set_directory(struct engine *engine, const char *given)
+{
+	int r;
+
+	engine->runtime_dir = given != NULL ? strdup(given) : run_default_directory(engine->name);
+	if (engine->runtime_dir == NULL)
+		return -ENOMEM;
+	r = run_make_directory(engine->runtime_dir);
+	if (r < 0) {
+		log_error(
+		    "cannot make the runtime directory %s: %s (--runtime-dir chooses another)",
+		    engine->runtime_dir, strerror(-r));
+		return r;
+	}
+	return run_lock(engine);
+}
+
+/* ---- building the world ---- */
+
+static void run_time(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	engine_post(arg, &(struct core_event){.kind = EVENT_TIME});
+}
+
+static void run_raise_limit(struct engine *engine)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &engine->nofile) == -1)
+		return;
+	limit = engine->nofile;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) == -1)
+		log_warning("cannot raise the limit of descriptors to %llu: %s, going on with %llu",
+			    (unsigned long long)limit.rlim_max, strerror(errno),
+			    (unsigned long long)engine->nofile.rlim_cur);
+}
+
+static int run_make_events(struct engine *engine)
+{
+	struct event **timers[] = {&engine->timer,	   &engine->slice,
+				   &engine->sweep,	   &engine->quiesce_event,
+				   &engine->closing_event, &engine->mend_event};
+	event_callback_fn const callbacks[] = {run_time,
+					       launch_slice,
+					       orphans_sweep,
+					       sockets_quiesce_look,
+					       sockets_close_removed,
+					       sockets_mend_again};
+
+	engine->base = event_base_new();
+	if (engine->base == NULL)
+		return -ENOMEM;
+	for (size_t n = 0; n < ARRAY_LEN(timers); n++) {
+		*timers[n] = evtimer_new(engine->base, callbacks[n], engine);
+		if (*timers[n] == NULL)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int run_make_model(struct engine *engine)
+{
+	engine->model = malloc(sizeof(*engine->model));
+	if (engine->model == NULL)
+		return -ENOMEM;
+	instance_init(engine->model, clock_wall() ^ ((uint64_t)getpid() << 32));
+	engine->plan.size = instance_plan_size(engine->model);
+	engine->plan.orders = malloc(engine->plan.size * sizeof(*engine->plan.orders));
+	return engine->plan.orders == NULL ? -ENOMEM : 0;
+}
+
+static int run_open_control(struct engine *engine, const struct supervisor_spec *spec)
+{
+	cleanup_free char *error = NULL;
+	int r = control_new(engine, &error);
+
+	if (r == 0)
+		r = control_set_status_listen(engine, spec, &error);
+	if (r < 0)
+		log_error("cannot open the control socket or status_listen: %s",
+			  error != NULL ? error : strerror(-r));
+	return r;
+}
+
+/* Everything that can fail before the first worker. 0 or -errno, said in the log. */
+static int run_build(struct engine *engine, const struct engine_options *options,
+		     struct config_ref *config)
+{
+	const struct supervisor_spec *spec = &config->config->supervisor;
+	int r;
+
+	log_setup(spec->log_level, spec->log_format);
+	run_raise_limit(engine);
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1) == -1)
+		log_warning(
+		    "cannot become a subreaper: %s; what workers leave behind may outlive them",
+		    strerror(errno));
+	r = run_set_directory(engine, options->runtime_dir);
+	if (r == 0)
+		r = run_make_events(engine);
+	if (r == 0)
+		r = run_make_model(engine);
+	if (r == 0)
+		r = outputs_new(engine);
+	if (r == 0)
+		r = events_new(engine);
+	if (r == 0)
+		r = sockets_new(engine);
+	if (r == 0)
+		r = signals_new(engine);
+	if (r == 0)
+		r = run_open_control(engine, spec);
+	if (r < 0)
+		return r;
+	engine->model->lame_duck = spec->lame_duck;
+	engine->n_passed = systemd_take_fds(&engine->passed);
+	return wishes_start(engine, config);
+}
+
+static void run_remove_directory(struct engine *engine)
+{
+	cleanup_free char *lock = NULL;
+
+	if (engine->lock_fd < 0 || asprintf(&lock, "%s/lock", engine->runtime_dir) == -1)
+		return;
+	unlink(lock);
+	engine->lock_fd = fd_close(engine->lock_fd);
+	rmdir(engine->runtime_dir); /* not empty, or not ours: it stays */
+}
+
+static void run_free_pools(struct engine *engine)
+{
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
+		struct pool_runtime *runtime = &engine->pools[p];
+
+		for (uint32_t n = 0; n < runtime->n_procs; n++)
+			proc_free(runtime->procs[n]);
+		version_unref(runtime->current);
+		version_unref(runtime->next);
+		version_unref(runtime->limbo);
+		free(runtime->name);
+		free(runtime->procs);
+		free(runtime->memory);
+	}
+}
+
+static void run_free_events(struct engine *engine)
+{
+	struct event *timers[] = {engine->timer,	 engine->slice,		engine->sweep,
+				  engine->quiesce_event, engine->closing_event, engine->mend_event};
+
+	for (size_t n = 0; n < ARRAY_LEN(timers); n++)
+		if (timers[n] != NULL)
+			event_free(timers[n]);
+	if (engine->base != NULL)
+		event_base_free(engine->base);
+}
+
+/* Everything that was built, in the reverse order; parts that were not are skipped. */
+static void run_free(struct engine *engine)
+{
+	if (engine->control != NULL)
+		control_free(engine);
+	if (engine->base != NULL && engine->model != NULL)
+		sockets_free(engine);
+	wishes_free(engine);
+	proc_bury(engine);
+	run_free_pools(engine);
+	pids_free(engine);
+	signals_free(engine);
+	if (engine->events != NULL)
+		events_free(engine);
+	if (engine->outputs != NULL)
+		outputs_free(engine);
+	run_free_events(engine);
+	run_remove_directory(engine);
+	for (int n = 0; n < engine->n_passed; n++)
+		fd_close(engine->passed[n].fd);
+	free(engine->passed);
+	outcome_free(engine->last_outcome);
+	config_ref_put(engine->config);
+	free(engine->spawns);
+	free(engine->plan.orders);
+	free(engine->model);
+	free(engine->runtime_dir);
+	free(engine->name);
+	fd_close(engine->null_fd);
+	free(engine);
+}
+
+/* ---- the configuration at the start ---- */
+
+static int run_read(const char *path, struct config **ret_config)
+{
+	struct config_problems problems = {0};
+	struct check_context context = {.running = NULL};
+	struct buf text = {0};
+	int r = config_read(path, ret_config, &problems);
+
+	if (r == 0) {
+		r = check_world(*ret_config, &context, &problems, NULL);
+		if (r < 0)
+			*ret_config = config_free(*ret_config);
+	}
+	config_problems_print(&problems, &text);
+	if (text.len > 0)
+		fputs(text.data, stderr);
+	if (r < 0)
+		fprintf(stderr, "handoverd: not started: %zu mistake%s in the configuration\n",
+			problems.errors, problems.errors == 1 ? "" : "s");
+	buf_free(&text);
+	config_problems_free(&problems);
+	return r;
+}
+
+int engine_run(const struct engine_options *options)
+{
+	struct config_ref *ref;
+	struct config *config;
+	struct engine *engine;
+	int code = 1;
+
+	if (run_read(options->config_path, &config) < 0)
+		return EX_CONFIG;
+	ref = config_ref_new(config);
+	engine = calloc(1, sizeof(*engine));
+	if (ref == NULL || engine == NULL)
+		return 1;
+	engine->config_path = options->config_path;
+	engine->name = strdup(config->instance);
+	engine->lock_fd = engine->watch_fd = -1;
+	engine->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	engine->started_at = clock_now();
+	engine->started_wall = clock_wall();
+	if (engine->name != NULL && engine->null_fd >= 0 && run_build(engine, options, ref) == 0) {
+		event_base_dispatch(engine->base);
+		code = engine->exit_code;
+	}
+	run_free(engine);
+	config_ref_put(ref);
+	return code;
+}

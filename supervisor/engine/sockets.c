@@ -1,0 +1,547 @@
+/* sockets.c - the instance's listening sockets. */
+#include "engine/sockets.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "engine/events.h"
+#include "engine/proc.h"
+
+/* A removed socket's old workers drain already; its last clients get this long to be accepted. */
+#define SOCKETS_CLOSE_AFTER  (250 * USEC_PER_MSEC)
+#define SOCKETS_QUIESCE_LOOK (20 * USEC_PER_MSEC)
+
+/* ---- identity ---- */
+
+static char *sockets_identity(const struct socket_spec *spec)
+{
+	char *text = NULL;
+	int r = -1;
+
+	switch (spec->kind) {
+	case SOCKET_TCP:
+		r = asprintf(&text, "tcp %s %u", spec->host, spec->port);
+		break;
+	case SOCKET_UDP:
+		r = asprintf(&text, "udp %s %u", spec->host, spec->port);
+		break;
+	case SOCKET_UNIX:
+		r = asprintf(&text, "unix %s", spec->path);
+		break;
+	case SOCKET_SYSTEMD:
+		r = asprintf(&text, "systemd %s", spec->path);
+		break;
+	}
+	return r == -1 ? NULL : text;
+}
+
+static struct engine_socket *sockets_find(struct engine *engine, const struct socket_spec *spec)
+{
+	cleanup_free char *identity = sockets_identity(spec);
+
+	for (struct engine_socket *socket = engine->sockets; identity != NULL && socket != NULL;
+	     socket = socket->next)
+		if (!socket->closing && strcmp(socket->identity, identity) == 0)
+			return socket;
+	return NULL;
+}
+
+struct engine_socket *sockets_get(struct engine *engine, const struct socket_spec *spec)
+{
+	struct engine_socket *socket = sockets_find(engine, spec);
+
+	if (socket != NULL)
+		socket->refs++;
+	return socket;
+}
+
+void sockets_put(struct engine_socket *socket)
+{
+	if (socket == NULL || --socket->refs > 0)
+		return;
+	free(socket->name);
+	free(socket->identity);
+	free(socket);
+}
+
+/* Out of the list; closed before. Versions that refer to it keep an empty shell. */
+static void sockets_drop(struct engine *engine, struct engine_socket *socket)
+{
+	for (struct engine_socket **link = &engine->sockets; *link != NULL; link = &(*link)->next)
+		if (*link == socket) {
+			*link = socket->next;
+			socket->next = NULL;
+			sockets_put(socket);
+			return;
+		}
+}
+
+static void sockets_unwatch(struct engine *engine, struct engine_socket *socket)
+{
+	if (socket->listener.fd >= 0)
+		listener_watch_remove(engine->watch_fd, &socket->listener);
+}
+
+/* ---- opening ---- */
+
+static struct listener_spec sockets_listener_spec(const struct socket_spec *spec)
+{
+	return (struct listener_spec){
+	    .type = spec->kind == SOCKET_UDP ? SOCK_DGRAM : SOCK_STREAM,
+	    .host = spec->kind == SOCKET_UNIX ? NULL : spec->host,
+	    .port = spec->port,
+	    .path = spec->kind == SOCKET_UNIX ? spec->path : NULL,
+	    .backlog = (int)spec->backlog,
+	    .mode = spec->mode,
+	    .owner = spec->owner,
+	    .group = spec->group,
+	    .ipv6_only = spec->ipv6_only,
+	    .reuseaddr = spec->reuseaddr,
+	    .freebind = spec->freebind,
+	    .receive_buffer = spec->receive_buffer,
+	    .send_buffer = spec->send_buffer,
+	};
+}
+
+static int sockets_adopt(struct engine *engine, const struct socket_spec *spec,
+			 struct engine_socket *socket, char **ret_error)
+{
+	for (int n = 0; n < engine->n_passed; n++) {
+		struct systemd_fd *passed = &engine->passed[n];
+		int r;
+
+		if (passed->used || strcmp(passed->name, spec->path) != 0)
+			continue;
+		r = listener_adopt(passed->fd, passed->name, &socket->listener, ret_error);
+		if (r == 0) {
+			passed->used = true;
+			passed->fd = -1;
+			socket->passed = true;
+		}
+		return r;
+	}
+	if (asprintf(ret_error, "no socket named '%s' was passed to us by the service manager",
+		     spec->path) == -1)
+		*ret_error = NULL;
+	return -ENOENT;
+}
+
+static int sockets_open_one(struct engine *engine, const struct socket_spec *spec, struct buf *why)
+{
+	struct engine_socket *socket = calloc(1, sizeof(*socket));
+	struct listener_spec listener = sockets_listener_spec(spec);
+	cleanup_free char *error = NULL;
+	int r;
+
+	if (socket == NULL)
+		return -ENOMEM;
+	*socket = (struct engine_socket){
+	    .refs = 1,
+	    .id = ++engine->socket_ids,
+	    .name = strdup(spec->name),
+	    .identity = sockets_identity(spec),
+	    .listener = {.fd = -1},
+	    .fresh = true,
+	    .ipv6_only = spec->ipv6_only,
+	    .freebind = spec->freebind,
+	};
+	if (socket->name == NULL || socket->identity == NULL)
+		r = -ENOMEM;
+	else if (spec->kind == SOCKET_SYSTEMD)
+		r = sockets_adopt(engine, spec, socket, &error);
+	else
+		r = listener_open(&listener, &socket->listener, &error);
+	if (r == 0)
+		r = listener_watch_add(engine->watch_fd, &socket->listener, socket->id);
+	if (r < 0) {
+		buf_printf(why, "socket %s: %s", spec->name, error != NULL ? error : strerror(-r));
+		listener_close(&socket->listener);
+		sockets_put(socket);
+		return r;
+	}
+	socket->next = engine->sockets;
+	engine->sockets = socket;
+	return 0;
+}
+
+/* It is open already; but what was decided when it was bound cannot be changed. */
+static int sockets_check_kept(const struct engine_socket *socket, const struct socket_spec *spec,
+			      struct buf *why)
+{
+	const char *key = socket->ipv6_only != spec->ipv6_only ? "ipv6_only"
+			  : socket->freebind != spec->freebind ? "freebind"
+							       : NULL;
+
+	if (key == NULL || socket->passed)
+		return 0;
+	buf_printf(why,
+		   "socket %s: '%s' cannot be changed while the socket is open; it takes a restart "
+		   "of the instance",
+		   spec->name, key);
+	return -EBUSY;
+}
+
+static bool sockets_is_wanted(const struct pool_spec *only, const char *name)
+{
+	if (only == NULL)
+		return true;
+	for (size_t n = 0; n < only->n_sockets; n++)
+		if (strcmp(only->sockets[n], name) == 0)
+			return true;
+	return false;
+}
+
+int sockets_open(struct engine *engine, const struct config *config, const struct pool_spec *only,
+		 struct buf *why)
+{
+	int r = 0;
+
+	for (size_t n = 0; r == 0 && n < config->n_sockets; n++) {
+		const struct socket_spec *spec = &config->sockets[n];
+		const struct engine_socket *socket;
+
+		if (!sockets_is_wanted(only, spec->name))
+			continue;
+		socket = sockets_find(engine, spec);
+		r = socket != NULL ? sockets_check_kept(socket, spec, why)
+				   : sockets_open_one(engine, spec, why);
+	}
+	if (r < 0)
+		sockets_undo(engine);
+	return r;
+}
+
+void sockets_undo(struct engine *engine)
+{
+	struct engine_socket *next;
+
+	for (struct engine_socket *socket = engine->sockets; socket != NULL; socket = next) {
+		next = socket->next;
+		if (!socket->fresh)
+			continue;
+		sockets_unwatch(engine, socket);
+		if (socket->passed) {
+			/* still the service manager's: another reload may want it */
+			for (int n = 0; n < engine->n_passed; n++)
+				if (strcmp(engine->passed[n].name,
+					   socket->identity + strlen("systemd ")) == 0) {
+					engine->passed[n].fd = TAKE_FD(socket->listener.fd);
+					engine->passed[n].used = false;
+				}
+		}
+		listener_close(&socket->listener);
+		sockets_drop(engine, socket);
+	}
+}
+
+static bool sockets_is_used(const struct engine *engine, const struct engine_socket *socket)
+{
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
+		const struct version *version = engine->pools[p].current;
+		enum pool_state state = engine->model->pools[p].state;
+
+		if (version == NULL || state == POOL_FREE || state == POOL_RETIRING)
+			continue;
+		for (size_t n = 0; n < version->spec->n_sockets; n++)
+			if (version->sockets[n] == socket)
+				return true;
+	}
+	return false;
+}
+
+static const struct socket_spec *sockets_spec_of(const struct config *config,
+						 const struct engine_socket *socket)
+{
+	for (size_t n = 0; n < config->n_sockets; n++) {
+		cleanup_free char *identity = sockets_identity(&config->sockets[n]);
+
+		if (identity != NULL && strcmp(identity, socket->identity) == 0)
+			return &config->sockets[n];
+	}
+	return NULL;
+}
+
+static void sockets_update(struct engine_socket *socket, const struct socket_spec *spec)
+{
+	struct listener_spec listener = sockets_listener_spec(spec);
+	cleanup_free char *error = NULL;
+	char *name = strdup(spec->name);
+	int r = socket->passed ? 0 : listener_update(&socket->listener, &listener, &error);
+
+	if (name != NULL) {
+		free(socket->name);
+		socket->name = name;
+	}
+	if (r < 0)
+		log_warning(
+		    "socket %s: its new options could not be applied, keeping the old ones: %s",
+		    socket->name, error != NULL ? error : strerror(-r));
+}
+
+static void sockets_begin_close(struct engine *engine, struct engine_socket *socket)
+{
+	char text[LISTENER_TEXT_MAX];
+
+	socket->closing = true;
+	sockets_unwatch(engine, socket);
+	if (!socket->passed)
+		listener_refuse(&socket->listener);
+	events_tell(engine, HAPPENING("socket-closed", LOG_LEVEL_NOTICE, .reason = socket->name),
+		    "socket %s (%s) is no longer configured: closing it", socket->name,
+		    listener_describe(&socket->listener, text, sizeof(text)));
+	engine_arm(engine->closing_event, SOCKETS_CLOSE_AFTER);
+}
+
+void sockets_commit(struct engine *engine, const struct config *config)
+{
+	char text[LISTENER_TEXT_MAX];
+
+	for (struct engine_socket *socket = engine->sockets; socket != NULL;
+	     socket = socket->next) {
+		const struct socket_spec *spec = sockets_spec_of(config, socket);
+
+		if (socket->closing)
+			continue;
+		if (spec == NULL && !sockets_is_used(engine, socket)) {
+			sockets_begin_close(engine, socket);
+			continue;
+		}
+		if (socket->fresh)
+			events_tell(
+			    engine,
+			    HAPPENING("socket-opened", LOG_LEVEL_INFO, .reason = socket->name),
+			    "socket %s: listening on %s", socket->name,
+			    listener_describe(&socket->listener, text, sizeof(text)));
+		else if (spec != NULL)
+			sockets_update(socket, spec);
+		socket->fresh = false;
+	}
+}
+
+void sockets_close_removed(evutil_socket_t fd, short what, void *arg)
+{
+	struct engine *engine = arg;
+	struct engine_socket *next;
+
+	(void)fd;
+	(void)what;
+	for (struct engine_socket *socket = engine->sockets; socket != NULL; socket = next) {
+		next = socket->next;
+		if (!socket->closing)
+			continue;
+		if (socket->passed)
+			listener_close(&socket->listener);
+		else
+			listener_shutdown(&socket->listener);
+		sockets_drop(engine, socket);
+	}
+}
+
+/* ---- a worker's shutdown() ends the socket for everybody: noticed, and mended ---- */
+
+/* Who may it have been: the worker that ended a moment ago, or the one that left last. */
+static void sockets_describe_suspect(struct engine *engine, struct buf *out)
+{
+	const struct proc *suspect = NULL;
+
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++)
+		for (uint32_t n = 0; n < engine->pools[p].n_procs; n++) {
+			const struct proc *proc = engine->pools[p].procs[n];
+
+			if (proc != NULL && proc->leaving_at != 0 &&
+			    (suspect == NULL || proc->leaving_at > suspect->leaving_at))
+				suspect = proc;
+		}
+	if (suspect != NULL && suspect->leaving_at >= engine->last_gone_at)
+		buf_printf(out, "%s, which drains",
+			   proc_describe(suspect, (char[PROC_NAME_MAX]){0}, PROC_NAME_MAX));
+	else if (engine->last_gone_at != 0 && clock_now() - engine->last_gone_at < USEC_PER_SEC)
+		buf_printf(out, "%s, which has just ended", engine->last_gone);
+	else
+		buf_add_str(out, "one of its workers");
+}
+
+/* A new Unix socket: every worker still holds the dead one. */
+static void sockets_replaced(struct engine *engine, struct engine_socket *socket)
+{
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
+		const struct version *version = engine->pools[p].current;
+		struct wish *wish;
+
+		if (version == NULL || engine->model->pools[p].state != POOL_ACTIVE)
+			continue;
+		for (size_t n = 0; n < version->spec->n_sockets; n++) {
+			if (version->sockets[n] != socket)
+				continue;
+			wish = calloc(1, sizeof(*wish));
+			if (wish == NULL)
+				continue;
+			*wish = (struct wish){
+			    .kind = WISH_RESTART,
+			    .pool = strdup(engine->pools[p].name),
+			    .slot = CORE_NONE,
+			    .by = strdup("a socket that was shut down"),
+			};
+			engine_wish(engine, wish);
+			break;
+		}
+	}
+}
+
+static void sockets_mend(struct engine *engine, struct engine_socket *socket)
+{
+	struct buf suspect = {0};
+	bool replaced = false;
+	char text[LISTENER_TEXT_MAX];
+	int r;
+
+	if (socket->closing || engine->refusing || listener_is_alive(&socket->listener))
+		return;
+	sockets_describe_suspect(engine, &suspect);
+	listener_describe(&socket->listener, text, sizeof(text));
+	if (socket->listener.path != NULL)
+		sockets_unwatch(engine, socket);
+	r = listener_mend(&socket->listener, &replaced);
+	if (r < 0) {
+		events_tell(engine,
+			    HAPPENING("socket-dead", LOG_LEVEL_ERROR, .reason = socket->name),
+			    "socket %s (%s) was shut down by %s and cannot be made to listen "
+			    "again: %s; trying again in 1 s",
+			    socket->name, text, suspect.data, strerror(-r));
+		engine_arm(engine->mend_event, USEC_PER_SEC);
+	} else {
+		socket->mended++;
+		socket->mended_at = clock_now();
+		events_tell(
+		    engine, HAPPENING("socket-mended", LOG_LEVEL_WARNING, .reason = socket->name),
+		    "socket %s (%s) was shut down by %s; it listens again%s (%u times so far)",
+		    socket->name, text, suspect.data,
+		    replaced ? ", the pools that use it are being restarted" : "", socket->mended);
+		if (replaced &&
+		    listener_watch_add(engine->watch_fd, &socket->listener, socket->id) < 0)
+			log_error("socket %s: cannot be watched any more", socket->name);
+		if (replaced)
+			sockets_replaced(engine, socket);
+	}
+	buf_free(&suspect);
+}
+
+static void sockets_mend_all(struct engine *engine)
+{
+	for (struct engine_socket *socket = engine->sockets; socket != NULL; socket = socket->next)
+		sockets_mend(engine, socket);
+}
+
+void sockets_mend_again(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	sockets_mend_all(arg);
+}
+
+void sockets_watched(evutil_socket_t fd, short what, void *arg)
+{
+	struct engine *engine = arg;
+	struct engine_socket *socket;
+	uint32_t id;
+
+	(void)what;
+	while (listener_watch_next(fd, &id) == 1) {
+		for (socket = engine->sockets; socket != NULL && socket->id != id;
+		     socket = socket->next)
+			;
+		if (socket == NULL)
+			continue;
+		/* one that is shut down again and again is mended once a second, not in a busy loop
+		 */
+		if (socket->mended > 3 && clock_now() - socket->mended_at < 100 * USEC_PER_MSEC)
+			engine_arm(engine->mend_event, USEC_PER_SEC);
+		else
+			sockets_mend(engine, socket);
+	}
+}
+
+/* ---- the end ---- */
+
+static bool sockets_queues_empty(const struct engine *engine)
+{
+	for (const struct engine_socket *socket = engine->sockets; socket != NULL;
+	     socket = socket->next)
+		if (!socket->passed && socket->listener.type == SOCK_STREAM &&
+		    listener_has_queue(&socket->listener))
+			return false;
+	return true;
+}
+
+/* Two looks in a row: the last handshakes of the network may still be on their way. */
+void sockets_quiesce_look(evutil_socket_t fd, short what, void *arg)
+{
+	struct engine *engine = arg;
+
+	(void)fd;
+	(void)what;
+	if (engine->model->state != INSTANCE_QUIESCING)
+		return;
+	engine->quiesce_empty = sockets_queues_empty(engine) ? engine->quiesce_empty + 1 : 0;
+	if (engine->quiesce_empty >= 2)
+		engine_post(engine, &(struct core_event){.kind = EVENT_QUEUES_EMPTY});
+	else
+		engine_arm(engine->quiesce_event, SOCKETS_QUIESCE_LOOK);
+}
+
+void sockets_refuse(struct engine *engine)
+{
+	engine->refusing = true;
+	for (struct engine_socket *socket = engine->sockets; socket != NULL;
+	     socket = socket->next) {
+		int r = socket->passed || socket->closing ? 0 : listener_refuse(&socket->listener);
+
+		if (r < 0)
+			log_info("socket %s: new clients cannot be kept out before its workers "
+				 "drain (%s); "
+				 "they are refused when it is closed",
+				 socket->name, strerror(-r));
+	}
+	engine->quiesce_empty = 0;
+	engine_arm(engine->quiesce_event, 0);
+}
+
+void sockets_shutdown(struct engine *engine)
+{
+	engine->refusing = true;
+	while (engine->sockets != NULL) {
+		struct engine_socket *socket = engine->sockets;
+
+		sockets_unwatch(engine, socket);
+		if (socket->passed)
+			listener_close(&socket->listener);
+		else
+			listener_shutdown(&socket->listener);
+		sockets_drop(engine, socket);
+	}
+}
+
+int sockets_new(struct engine *engine)
+{
+	int r = listener_watch_new(&engine->watch_fd);
+
+	if (r < 0)
+		return r;
+	engine->watch_event = event_new(engine->base, engine->watch_fd, EV_READ | EV_PERSIST,
+					sockets_watched, engine);
+	if (engine->watch_event == NULL || event_add(engine->watch_event, NULL) == -1)
+		return -ENOMEM;
+	return 0;
+}
+
+void sockets_free(struct engine *engine)
+{
+	sockets_shutdown(engine);
+	if (engine->watch_event != NULL)
+		event_free(engine->watch_event);
+	engine->watch_event = NULL;
+	engine->watch_fd = fd_close(engine->watch_fd);
+}

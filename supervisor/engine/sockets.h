@@ -1,0 +1,39 @@
+/* sockets.h - the instance's listening sockets: opened all or nothing, kept by identity, mended,
+ * and closed at last. */
+#ifndef ENGINE_SOCKETS_H
+#define ENGINE_SOCKETS_H
+
+#include "engine/engine.h"
+
+/* The watch for sockets that a worker shut down. 0 or -errno. */
+int sockets_new(struct engine *engine);
+void sockets_free(struct engine *engine);
+
+/*
+ * Opens what config names and is not open yet (only: the socket's pool-independent name, or NULL
+ * for all). What is opened is fresh until sockets_commit() or sockets_undo(). 0, or -errno with a
+ * sentence in why; then none was opened.
+ */
+int sockets_open(struct engine *engine, const struct config *config, const struct pool_spec *only,
+		 struct buf *why);
+/* The open socket of that identity, with a reference; NULL: there is none. */
+struct engine_socket *sockets_get(struct engine *engine, const struct socket_spec *spec);
+void sockets_put(struct engine_socket *socket);
+/* The transaction is good: names and options as config says; what nobody uses any more is closed,
+ * soon. */
+void sockets_commit(struct engine *engine, const struct config *config);
+/* It is not: what it opened is closed. */
+void sockets_undo(struct engine *engine);
+
+/* A stop: new clients are kept out; EVENT_QUEUES_EMPTY is posted when no queue holds anybody. */
+void sockets_refuse(struct engine *engine);
+/* A stop, last: shut down and closed, so that also a hung worker leaves no client waiting. */
+void sockets_shutdown(struct engine *engine);
+
+/* Callbacks of the engine's events. */
+void sockets_watched(evutil_socket_t fd, short what, void *arg);
+void sockets_quiesce_look(evutil_socket_t fd, short what, void *arg);
+void sockets_close_removed(evutil_socket_t fd, short what, void *arg);
+void sockets_mend_again(evutil_socket_t fd, short what, void *arg);
+
+#endif

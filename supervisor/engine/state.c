@@ -1,0 +1,132 @@
+/* state.c - what the instance is, for whoever asks. */
+#include "engine/state.h"
+
+#include <string.h>
+
+#include "base/parse.h"
+#include "engine/events.h"
+
+const char *engine_state_name(const struct engine *engine)
+{
+	switch (engine->model->state) {
+	case INSTANCE_NEW:
+		return "starting";
+	case INSTANCE_RUNNING:
+		return engine->model->ready ? "running" : "starting";
+	case INSTANCE_LAME_DUCK:
+		return "lame-duck";
+	case INSTANCE_QUIESCING:
+	case INSTANCE_DRAINING:
+	case INSTANCE_STOPPED:
+		return "stopping";
+	}
+	return "?";
+}
+
+const char *engine_pool_state_name(const struct engine *engine, uint32_t p)
+{
+	const struct pool *pool = &engine->model->pools[p];
+
+	switch (pool->state) {
+	case POOL_FREE:
+		return "free";
+	case POOL_STOPPED:
+		return "stopped";
+	case POOL_RETIRING:
+		return "retiring";
+	case POOL_ENDING:
+		return "stopping";
+	case POOL_ACTIVE:
+		break;
+	}
+	if (!pool->ready_once)
+		return "starting";
+	if (pool->restoring > 0)
+		return "restoring";
+	return pool->rollout.state != ROLLOUT_NONE && pool->rollout.state != ROLLOUT_DONE
+		   ? "rolling"
+		   : "serving";
+}
+
+/* Workers of the pool that must serve for it to count as ready. */
+static uint32_t state_needed(const struct engine *engine, uint32_t p)
+{
+	const struct version *version = engine->pools[p].current;
+	const struct amount *amount =
+	    version != NULL ? &version->spec->ready_workers : &(struct amount){.value = 1};
+	uint32_t size = engine->model->pools[p].size;
+
+	return amount->percent ? (uint32_t)(((uint64_t)amount->value * size + 99) / 100)
+			       : amount->value;
+}
+
+bool engine_pool_is_ready(const struct engine *engine, uint32_t p, struct buf *reason)
+{
+	const struct pool *pool = &engine->model->pools[p];
+	uint32_t needed = state_needed(engine, p), serving = pool->counts[WORKER_SERVING];
+
+	if (instance_is_stopping(engine->model)) {
+		buf_add_str(reason, engine->model->state == INSTANCE_LAME_DUCK
+					? "stopping (lame duck)"
+					: "stopping");
+		return false;
+	}
+	if (engine->out_of_service) {
+		buf_add_str(reason, "out of service");
+		return false;
+	}
+	if (serving >= needed)
+		return true;
+	buf_printf(reason, "pool %s: %u of %u workers serve, %u needed", engine->pools[p].name,
+		   serving, pool->size, needed);
+	return false;
+}
+
+bool engine_is_ready(const struct engine *engine, struct buf *reason)
+{
+	if (!engine->model->ready && !instance_is_stopping(engine->model)) {
+		buf_add_str(reason, "starting");
+		return false;
+	}
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
+		enum pool_state state = engine->model->pools[p].state;
+
+		if (state == POOL_FREE || state == POOL_RETIRING ||
+		    (state == POOL_STOPPED && state_needed(engine, p) == 0))
+			continue;
+		if (!engine_pool_is_ready(engine, p, reason))
+			return false;
+	}
+	return true;
+}
+
+void state_tell_manager(struct engine *engine, const char *what)
+{
+	uint32_t serving = 0, draining = 0;
+
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
+		const uint32_t *counts = engine->model->pools[p].counts;
+
+		serving += counts[WORKER_SERVING];
+		draining +=
+		    counts[WORKER_DRAINING] + counts[WORKER_DUMPING] + counts[WORKER_KILLED];
+	}
+	if (engine->last_outcome != NULL && engine->last_outcome->result == RESULT_FAILED &&
+	    engine->last_outcome->message != NULL)
+		systemd_notify("%s\nSTATUS=%u workers serving, %u draining; %s", what, serving,
+			       draining, engine->last_outcome->message);
+	else
+		systemd_notify("%s\nSTATUS=%u workers serving, %u draining", what, serving,
+			       draining);
+}
+
+void engine_set_out_of_service(struct engine *engine, bool on, const char *by)
+{
+	if (engine->out_of_service == on)
+		return;
+	engine->out_of_service = on;
+	events_tell(engine, HAPPENING("out-of-service", LOG_LEVEL_NOTICE, .by = by),
+		    on ? "out of service by %s: /readyz says so, workers serve on"
+		       : "in service again by %s",
+		    by);
+}

@@ -1,0 +1,32 @@
+/* versions.h - what a generation of a pool runs: specification, executable, user, environment
+ * files, sockets. */
+#ifndef ENGINE_VERSIONS_H
+#define ENGINE_VERSIONS_H
+
+#include "engine/engine.h"
+
+struct config_ref *
+config_ref_new(struct config *config); /* takes it over; NULL: no memory, config freed */
+struct config_ref *config_ref_get(struct config_ref *ref);
+void config_ref_put(struct config_ref *ref); /* accepts NULL */
+
+/*
+ * The version that spec (of config) means now: the executable and the user are looked up,
+ * environment files are read, sockets found by name among those that are open. 0, or -errno with a
+ * sentence in why.
+ */
+int version_new(struct engine *engine, struct config_ref *config, const struct pool_spec *spec,
+		uint32_t generation, struct version **ret_version, struct buf *why);
+struct version *version_ref(struct version *version);
+void version_unref(struct version *version); /* accepts NULL */
+
+/* The numbers that the model needs, for a pool of that size. */
+void version_params(const struct pool_spec *spec, uint32_t size, struct pool_params *ret_params);
+/* What differs, strongest effect first to be acted upon; appends the reasons in words to why
+ * ("command changed"). */
+enum diff_effect version_compare(const struct version *running, const struct version *wanted,
+				 struct buf *why);
+/* The version that a generation of that pool runs, NULL: unknown. */
+struct version *version_of(const struct pool_runtime *runtime, uint32_t generation);
+
+#endif

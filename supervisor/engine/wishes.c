@@ -1,0 +1,313 @@
+/* wishes.c - what operators ask for, from the asking to the answer. */
+#include "engine/wishes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "engine/control.h"
+#include "engine/events.h"
+#include "engine/sockets.h"
+#include "engine/versions.h"
+
+static void wish_free(struct wish *wish)
+{
+	free(wish->pool);
+	free(wish->by);
+	free(wish);
+}
+
+static void wish_remove(struct engine *engine, struct wish *wish)
+{
+	for (struct wish **link = &engine->wishes; *link != NULL; link = &(*link)->next)
+		if (*link == wish) {
+			*link = wish->next;
+			wish_free(wish);
+			return;
+		}
+}
+
+void wishes_free(struct engine *engine)
+{
+	while (engine->wishes != NULL)
+		wish_remove(engine, engine->wishes);
+}
+
+static struct wish *wish_find(struct engine *engine, uint64_t id)
+{
+	for (struct wish *wish = engine->wishes; wish != NULL; wish = wish->next)
+		if (wish->id == id)
+			return wish;
+	return NULL;
+}
+
+static bool wish_is_same(const struct wish *a, const struct wish *b)
+{
+	if (a->kind != b->kind || a->changed != b->changed || a->slot != b->slot ||
+	    a->workers != b->workers)
+		return false;
+	if (a->pool == NULL || b->pool == NULL)
+		return a->pool == b->pool;
+	return strcmp(a->pool, b->pool) == 0;
+}
+
+/* One that waits for the same: it can be answered by one transaction. */
+static struct wish *wish_find_queued(struct engine *engine, const struct wish *like)
+{
+	for (struct wish *wish = engine->wishes; wish != NULL; wish = wish->next)
+		if (!wish->running && wish_is_same(wish, like))
+			return wish;
+	return NULL;
+}
+
+/* The answer, once; afterwards the wish is gone. */
+static void wish_grant(struct engine *engine, struct wish *wish, const struct outcome *outcome)
+{
+	void (*done)(void *, const struct outcome *) = wish->done;
+	void *arg = wish->arg;
+
+	wish_remove(engine, wish);
+	if (done != NULL)
+		done(arg, outcome);
+}
+
+uint64_t engine_wish(struct engine *engine, struct wish *wish)
+{
+	struct wish *queued = wish_find_queued(engine, wish);
+	uint64_t id = wish->done != NULL ? ++engine->wish_ids : 0;
+	struct core_event event = {.kind = EVENT_REQUEST};
+
+	events_tell(engine,
+		    HAPPENING("reload-queued", LOG_LEVEL_NOTICE, .kind = wish_kind_name(wish->kind),
+			      .by = wish->by),
+		    "%s%s%s asked for by %s%s", wish_kind_name(wish->kind),
+		    wish->pool != NULL ? " of pool " : "", wish->pool != NULL ? wish->pool : "",
+		    wish->by,
+		    queued != NULL		  ? ", joins the one that waits"
+		    : engine->undertaking.running ? ", waits for the one that runs"
+						  : "");
+	if (id == 0 && queued != NULL) {
+		wish_free(wish);
+		return 0;
+	}
+	wish->id = id;
+	wish->join = queued != NULL ? queued->join : ++engine->joins;
+	wish->running = false;
+	wish->next = engine->wishes;
+	engine->wishes = wish;
+	event.request = (struct request){
+	    .id = id,
+	    .join = wish->join,
+	    .wait_drained = wish->wait_drained,
+	    .abort_on_disconnect = wish->abort_on_disconnect,
+	};
+	engine_post(engine, &event);
+	return id;
+}
+
+void engine_forget(struct engine *engine, uint64_t id)
+{
+	struct wish *wish = id != 0 ? wish_find(engine, id) : NULL;
+	bool over;
+
+	if (wish == NULL)
+		return;
+	log_notice("%s: the caller (%s) went away%s", wish_kind_name(wish->kind), wish->by,
+		   wish->abort_on_disconnect ? ", and it was to be ended in that case"
+					     : "; it goes on without");
+	wish->done = NULL;
+	over = wish->running ? !engine->undertaking.running : wish->abort_on_disconnect;
+	if (over)
+		wish_remove(engine, wish);
+	else if (!wish->running)
+		wish->id = 0;
+	engine_post(engine, &(struct core_event){.kind = EVENT_CALLER_GONE, .request = {.id = id}});
+}
+
+/* ---- the transaction ---- */
+
+static void undertaking_begin(struct engine *engine, uint64_t number, enum wish_kind kind,
+			      const char *by)
+{
+	engine->undertaking = (struct undertaking){
+	    .running = true,
+	    .number = number,
+	    .kind = kind,
+	    .by = by != NULL ? strdup(by) : NULL,
+	    .since = clock_now(),
+	};
+}
+
+static void undertaking_end(struct engine *engine)
+{
+	struct undertaking *undertaking = &engine->undertaking;
+
+	config_ref_put(undertaking->config);
+	free(undertaking->by);
+	free(undertaking->refusal);
+	buf_free(&undertaking->remarks);
+	config_problems_free(&undertaking->problems);
+	*undertaking = (struct undertaking){.number = undertaking->number};
+}
+
+/* Those for whom nobody waits are through when their transaction is. */
+static void wishes_end_silent(struct engine *engine)
+{
+	struct wish *next;
+
+	for (struct wish *wish = engine->wishes; wish != NULL; wish = next) {
+		next = wish->next;
+		if (wish->running && wish->done == NULL)
+			wish_remove(engine, wish);
+	}
+}
+
+void wishes_begin(struct engine *engine, uint64_t number, uint64_t join)
+{
+	const struct wish *first = NULL;
+	int r;
+
+	for (struct wish *wish = engine->wishes; wish != NULL; wish = wish->next)
+		if (!wish->running && wish->join == join) {
+			wish->running = true;
+			first = wish;
+		}
+	if (first == NULL) { /* all of its callers went away, and wanted it ended then */
+		undertaking_begin(engine, number, WISH_RELOAD, "nobody");
+		engine_post(engine, &(struct core_event){.kind = EVENT_PREPARE_FAILED});
+		return;
+	}
+	undertaking_begin(engine, number, first->kind, first->by);
+	systemd_notify("RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=%s %llu runs",
+		       (unsigned long long)clock_now(), wish_kind_name(first->kind),
+		       (unsigned long long)number);
+	r = prepare_wish(engine, first);
+	if (r < 0) {
+		prepare_undo(engine);
+		engine_post(engine, &(struct core_event){.kind = EVENT_PREPARE_FAILED});
+		return;
+	}
+	events_tell(engine,
+		    HAPPENING("reload-started", LOG_LEVEL_NOTICE, .id = number,
+			      .kind = wish_kind_name(first->kind), .by = first->by),
+		    "%s %llu begins (%s)", wish_kind_name(first->kind), (unsigned long long)number,
+		    first->by);
+	engine_post(engine, &(struct core_event){.kind = EVENT_PREPARED,
+						 .changes = engine->undertaking.changes});
+}
+
+int wishes_start(struct engine *engine, struct config_ref *config)
+{
+	int r;
+
+	undertaking_begin(engine, 1, WISH_RELOAD, "start");
+	engine->undertaking.start = true;
+	r = prepare_start(engine, config);
+	if (r < 0) {
+		log_error("cannot start: %s", engine->undertaking.refusal != NULL
+						  ? engine->undertaking.refusal
+						  : strerror(-r));
+		prepare_undo(engine);
+		undertaking_end(engine);
+		return r;
+	}
+	engine->config = config_ref_get(config);
+	sockets_commit(engine, config->config);
+	engine_post(engine, &(struct core_event){.kind = EVENT_START,
+						 .changes = engine->undertaking.changes});
+	return 0;
+}
+
+/* The supervisor's own keys, from a configuration that is the instance's now. */
+static void wishes_apply_supervisor(struct engine *engine)
+{
+	const struct supervisor_spec *spec = &engine->config->config->supervisor;
+	char *error = NULL;
+
+	log_setup(spec->log_level, spec->log_format);
+	engine->model->lame_duck = spec->lame_duck;
+	if (control_set_status_listen(engine, spec, &error) < 0)
+		log_error("status_listen: %s; keeping what was there",
+			  error != NULL ? error : "failed");
+	free(TAKE_PTR(error));
+	if (control_set_group(engine, spec, &error) < 0)
+		log_error("operator_group: %s; keeping the former one",
+			  error != NULL ? error : "failed");
+	free(error);
+}
+
+static void wishes_commit_pool(struct engine *engine, uint32_t p)
+{
+	struct pool_runtime *runtime = &engine->pools[p];
+
+	if (runtime->next == NULL)
+		return;
+	version_unref(runtime->current);
+	runtime->current = TAKE_PTR(runtime->next);
+}
+
+void wishes_commit(struct engine *engine)
+{
+	struct undertaking *undertaking = &engine->undertaking;
+
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++)
+		if (undertaking->changes[p].kind != CHANGE_NONE)
+			wishes_commit_pool(engine, p);
+	if (undertaking->whole && !undertaking->start) {
+		config_ref_put(engine->config);
+		engine->config = config_ref_get(undertaking->config);
+		wishes_apply_supervisor(engine);
+	}
+	if (undertaking->kind == WISH_RELOAD && !undertaking->start)
+		sockets_commit(engine, undertaking->config->config);
+	outcome_free(engine->last_outcome);
+	engine->last_outcome = NULL;
+	outcome_tell(engine, outcome_committed(engine));
+	undertaking_end(engine);
+	wishes_end_silent(engine);
+}
+
+void wishes_undo(struct engine *engine, const struct order *order)
+{
+	struct outcome *outcome = outcome_failed(engine, order);
+
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
+		struct pool_runtime *runtime = &engine->pools[p];
+
+		/* a pool that was to be added is on its way out: somebody may still want to know
+		 * what it was */
+		if (runtime->next != NULL && runtime->current == NULL)
+			runtime->limbo = TAKE_PTR(runtime->next);
+		version_unref(runtime->next);
+		runtime->next = NULL;
+	}
+	if (!engine->undertaking.start)
+		sockets_undo(engine);
+	outcome_tell(engine, outcome);
+	undertaking_end(engine);
+	wishes_end_silent(engine);
+}
+
+void wishes_answer(struct engine *engine, const struct order *order)
+{
+	struct wish *wish = wish_find(engine, order->id);
+	struct outcome *outcome = engine->last_outcome;
+	bool begun = wish != NULL && wish->running;
+
+	if (wish == NULL)
+		return;
+	if (order->result == RESULT_COMMITTED && wish->wait_drained)
+		return; /* the drains are waited for */
+	if (order->result == RESULT_DRAINED)
+		events_tell(engine,
+			    HAPPENING("reload-drained", LOG_LEVEL_NOTICE, .id = order->number,
+				      .by = wish->by),
+			    "%s: the last old worker is gone", wish_kind_name(wish->kind));
+	if (order->result == RESULT_BUSY || (order->result == RESULT_STOPPING && !begun) ||
+	    outcome == NULL)
+		outcome = outcome_refused(engine, wish, order->result);
+	else
+		outcome->refs++;
+	wish_grant(engine, wish, outcome);
+	outcome_free(outcome);
+}

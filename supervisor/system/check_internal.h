@@ -1,0 +1,40 @@
+/* check_internal.h - what the check*.c files share. */
+#ifndef SYSTEM_CHECK_INTERNAL_H
+#define SYSTEM_CHECK_INTERNAL_H
+
+#include "system/check.h"
+
+/* A section whose facts are looked at: what is wrong is told at the place of its key. */
+struct check {
+	const struct config *config;
+	const struct check_context *context;
+	struct config_problems *problems;
+	char title[64]; /* "pool:api" */
+};
+
+/* Adds "[title] key: sentence" at the key's place (that of its section where it is a default). */
+void check_fail(const struct check *check, const char *key, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void check_warn(const struct check *check, const char *key, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The user or group of a name or number. 0 or -ENOENT. */
+int check_find_user(const char *name, uid_t *ret_uid, gid_t *ret_gid);
+int check_find_group(const char *name, gid_t *ret_gid);
+/* Do we have this capability (capabilities(7)) in effect? */
+bool check_has_capability(int capability);
+
+/*
+ * Why the file could not be executed, in words: it is missing, a directory, not marked executable,
+ * for another machine, its interpreter or loader is missing. 0 if nothing is wrong with it, 1 if it
+ * depends (binfmt_misc), -EINVAL.
+ */
+int check_executable(const char *path, struct buf *why);
+
+void check_pool(const struct check *check, const struct pool_spec *pool);
+void check_socket(const struct check *check, const struct socket_spec *spec);
+void check_supervisor(const struct check *check);
+void check_descriptors(const struct check *check);
+void check_summarize(const struct config *config, struct buf *out);
+
+#endif

@@ -1,0 +1,209 @@
+/* check_socket.c - whether sockets could be opened: bound for a moment (TCP, UDP), looked at (Unix
+ * paths). */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "system/check_internal.h"
+#include "system/config_internal.h"
+#include "system/listener.h"
+#include "system/proc.h"
+
+static bool is_same_text(const char *a, const char *b)
+{
+	return a != NULL && b != NULL && strcasecmp(a, b) == 0;
+}
+
+/* Does the running instance have this address? Then it will keep it, and nobody can bind it now. */
+static bool is_ours(const struct check *check, const struct socket_spec *spec)
+{
+	const struct config *running = check->context->running;
+	const struct socket_spec *other;
+	size_t i;
+
+	for (i = 0; running != NULL && i < running->n_sockets; i++) {
+		other = &running->sockets[i];
+		if (other->kind != spec->kind)
+			continue;
+		if (spec->kind == SOCKET_UNIX && strcmp(spec->path, other->path) == 0)
+			return true;
+		if (spec->host != NULL && spec->port == other->port &&
+		    is_same_text(spec->host, other->host))
+			return true;
+	}
+	return false;
+}
+
+static void bind_for_a_moment(const struct check *check, const char *key,
+			      const struct listener_spec *spec)
+{
+	struct listener listener = {.fd = -1};
+	cleanup_free char *error = NULL;
+	int r;
+
+	r = listener_open(spec, &listener, &error);
+	if (r == 0)
+		listener_close(&listener);
+	else
+		check_fail(check, key, "%s", error != NULL ? error : strerror(-r));
+}
+
+static void check_inet(const struct check *check, const struct socket_spec *socket)
+{
+	struct listener_spec spec = {
+	    .type = socket->kind == SOCKET_TCP ? SOCK_STREAM : SOCK_DGRAM,
+	    .host = socket->host,
+	    .port = socket->port,
+	    .backlog = 1,
+	    .ipv6_only = socket->ipv6_only,
+	    .reuseaddr = socket->reuseaddr,
+	    .freebind = socket->freebind,
+	};
+
+	if (check->context->bind_test && !is_ours(check, socket))
+		bind_for_a_moment(check, "listen", &spec);
+}
+
+/* A path that exists: a socket that nobody serves is replaced at the start; anything else is not.
+ */
+static void check_existing_path(const struct check *check, const struct socket_spec *spec,
+				const struct stat *st)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct proc_holder holder;
+
+	if (!S_ISSOCK(st->st_mode)) {
+		check_fail(check, "listen", "%s exists and is no socket; it will not be touched",
+			   QUOTE(spec->path));
+		return;
+	}
+	memcpy(address.sun_path, spec->path, strlen(spec->path) + 1);
+	if (proc_find_holder((struct sockaddr *)&address, sizeof(address), SOCK_STREAM, &holder) ==
+	    0)
+		check_fail(check, "listen", "%s is in use by %s (pid %d)", QUOTE(spec->path),
+			   holder.name, (int)holder.pid);
+}
+
+static void check_unix_accounts(const struct check *check, const struct socket_spec *spec)
+{
+	uid_t uid;
+	gid_t gid;
+
+	if (spec->owner != NULL) {
+		if (check_find_user(spec->owner, &uid, &gid) < 0)
+			check_fail(check, "owner", "there is no user %s", QUOTE(spec->owner));
+		else if (uid != geteuid() && !check_has_capability(CAP_CHOWN))
+			check_fail(check, "owner",
+				   "only root may give a socket to %s, and we are uid %u",
+				   QUOTE(spec->owner), (unsigned)geteuid());
+	}
+	if (spec->group != NULL && check_find_group(spec->group, &gid) < 0)
+		check_fail(check, "group", "there is no group %s", QUOTE(spec->group));
+}
+
+static void check_unix(const struct check *check, const struct socket_spec *spec)
+{
+	cleanup_free char *directory =
+	    strndup(spec->path, (size_t)(strrchr(spec->path, '/') - spec->path) + 1);
+	struct stat st;
+
+	check_unix_accounts(check, spec);
+	if (directory == NULL || is_ours(check, spec))
+		return;
+	if (stat(directory, &st) == -1)
+		check_fail(check, "listen", "the directory %s: %s", QUOTE(directory),
+			   strerror(errno));
+	else if (!S_ISDIR(st.st_mode))
+		check_fail(check, "listen", "%s is no directory", QUOTE(directory));
+	else if (faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == -1)
+		check_fail(check, "listen", "no socket can be made in %s: %s", QUOTE(directory),
+			   strerror(errno));
+	else if (lstat(spec->path, &st) == 0)
+		check_existing_path(check, spec, &st);
+}
+
+void check_socket(const struct check *check, const struct socket_spec *spec)
+{
+	switch (spec->kind) {
+	case SOCKET_TCP:
+	case SOCKET_UDP:
+		check_inet(check, spec);
+		break;
+	case SOCKET_UNIX:
+		check_unix(check, spec);
+		break;
+	case SOCKET_SYSTEMD:
+		/* Only the service manager that starts us knows. */
+		break;
+	}
+}
+
+static void check_status_listen(const struct check *check)
+{
+	const struct supervisor_spec *ours = &check->config->supervisor;
+	const struct config *running = check->context->running;
+	struct listener_spec spec = {.type = SOCK_STREAM,
+				     .host = ours->status_host,
+				     .port = ours->status_port,
+				     .backlog = 1,
+				     .ipv6_only = -1,
+				     .reuseaddr = true};
+
+	if (ours->status_listen == NULL || !check->context->bind_test)
+		return;
+	if (running != NULL && running->supervisor.status_listen != NULL &&
+	    running->supervisor.status_port == ours->status_port &&
+	    is_same_text(running->supervisor.status_host, ours->status_host))
+		return;
+	bind_for_a_moment(check, "status_listen", &spec);
+}
+
+void check_supervisor(const struct check *check)
+{
+	const char *group = check->config->supervisor.operator_group;
+	gid_t gid;
+
+	if (group != NULL && check_find_group(group, &gid) < 0)
+		check_fail(check, "operator_group", "there is no group %s", QUOTE(group));
+	check_status_listen(check);
+}
+
+void check_descriptors(const struct check *check)
+{
+	enum { OWN = 64, PER_WORKER = 3 };
+	const struct pool_spec *pool;
+	unsigned long least, most;
+	struct rlimit limit;
+	size_t i;
+
+	least = most = OWN + check->config->n_sockets;
+	for (i = 0; i < check->config->n_pools; i++) {
+		pool = &check->config->pools[i];
+		least += PER_WORKER * (pool->workers + config_surge(pool));
+		most += PER_WORKER * pool->max_processes;
+	}
+	if (getrlimit(RLIMIT_NOFILE, &limit) == -1 || limit.rlim_max >= most)
+		return;
+	if (limit.rlim_max < least)
+		config_problem_add(check->problems,
+				   &(struct config_place){.file = check->config->path}, false,
+				   "the workers and a rollout of them take %lu descriptors, but "
+				   "the hard limit of open files is %lu; "
+				   "raise it (LimitNOFILE= in the unit, ulimit -Hn)",
+				   least, (unsigned long)limit.rlim_max);
+	else
+		config_problem_add(check->problems,
+				   &(struct config_place){.file = check->config->path}, true,
+				   "with max_processes in every pool up to %lu descriptors would "
+				   "be in use, but the hard limit of "
+				   "open files is %lu",
+				   most, (unsigned long)limit.rlim_max);
+}

@@ -1,0 +1,195 @@
+/* config_verify.c - holds the keys of a pool against each other and against its sockets. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "base/parse.h"
+#include "system/config_internal.h"
+
+/* A pool, and where what is wrong with it is told. */
+struct verify {
+	const struct config *config;
+	const struct pool_spec *pool;
+	const struct config_section *section;
+	struct config_problems *problems;
+};
+
+/* Where a key was written, else where its section begins. */
+static struct config_place place_of(const struct config_section *section, const char *key)
+{
+	const struct config_entry *entry = config_values_entry(section, key);
+
+	return entry->place.file != NULL ? entry->place : section->place;
+}
+
+static bool is_written(const struct config_section *section, const char *key)
+{
+	return config_values_entry(section, key)->n > 0;
+}
+
+static void fail(const struct verify *verify, const char *key, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void fail(const struct verify *verify, const char *key, const char *format, ...)
+{
+	cleanup_buf struct buf text = {.data = NULL};
+	struct config_place place = place_of(verify->section, key);
+	va_list args;
+
+	va_start(args, format);
+	buf_vprintf(&text, format, args);
+	va_end(args);
+	config_problem_add(verify->problems, &place, false, "[%s] %s: %s", verify->section->title,
+			   key, buf_text(&text));
+}
+
+static void explain_no_socket(const struct config *config, const char *name, struct buf *out)
+{
+	const char *names[CONFIG_SOCKETS_MAX], *near;
+	size_t i;
+
+	for (i = 0; i < config->n_sockets; i++)
+		names[i] = config->sockets[i].name;
+	near = parse_suggest(name, names, config->n_sockets);
+	buf_printf(out, "there is no [socket:%s]", name);
+	if (near != NULL)
+		buf_printf(out, "; did you mean '%s'?", near);
+}
+
+/* Is the name at `at` one that the list had before? */
+static bool is_repeated(char *const *names, size_t at)
+{
+	size_t i;
+
+	for (i = 0; i < at; i++)
+		if (strcmp(names[i], names[at]) == 0)
+			return true;
+	return false;
+}
+
+/* Names are held against the lines that they stand in, so that the line is the right one. */
+static void verify_sockets(const struct verify *verify)
+{
+	const struct config_entry *entry = config_values_entry(verify->section, "sockets");
+	const struct pool_spec *pool = verify->pool;
+	size_t i, j, n, at = 0;
+
+	for (i = 0; i < entry->n; i++) {
+		cleanup_free char **names = NULL;
+
+		if (config_split_list(entry->texts[i].text, &names, &n, NULL) < 0)
+			continue;
+		for (j = 0; j < n && at < pool->n_sockets; j++, at++) {
+			cleanup_buf struct buf text = {.data = NULL};
+
+			if (config_find_socket(verify->config, names[j]) == NULL)
+				explain_no_socket(verify->config, names[j], &text);
+			else if (is_repeated(pool->sockets, at))
+				buf_printf(&text, "'%s' is listed twice", names[j]);
+			if (text.len > 0)
+				config_problem_add(verify->problems, &entry->texts[i].place, false,
+						   "[%s] sockets: %s", verify->section->title,
+						   text.data);
+		}
+	}
+}
+
+static void verify_ready(const struct verify *verify)
+{
+	const struct pool_spec *pool = verify->pool;
+
+	if (pool->ready == READY_FD && pool->ready_fd >= 3 &&
+	    (size_t)pool->ready_fd < 3 + pool->n_sockets)
+		fail(verify, "ready",
+		     "fd:%d is the descriptor of '%s'; the sockets have 3 to %zu, so take a higher "
+		     "one",
+		     pool->ready_fd, pool->sockets[pool->ready_fd - 3], 2 + pool->n_sockets);
+	if (pool->ready == READY_DELAY && pool->ready_delay > 0 &&
+	    pool->ready_delay >= pool->start_timeout)
+		fail(verify, "ready", "a worker would be ready after %s, but start_timeout is %s",
+		     DURATION_TEXT(pool->ready_delay), DURATION_TEXT(pool->start_timeout));
+}
+
+static void verify_times(const struct verify *verify)
+{
+	const struct pool_spec *pool = verify->pool;
+	usec_t start = usec_add(pool->start_timeout, pool->min_ready);
+
+	if (pool->restart_delay_max < pool->restart_delay && pool->restart_delay_max > 0)
+		fail(verify,
+		     is_written(verify->section, "restart_delay_max") ? "restart_delay_max"
+								      : "restart_delay",
+		     "restart_delay_max (%s) must not be shorter than restart_delay (%s)",
+		     DURATION_TEXT(pool->restart_delay_max), DURATION_TEXT(pool->restart_delay));
+	if (pool->progress_timeout < start && pool->progress_timeout > 0)
+		fail(verify,
+		     is_written(verify->section, "progress_timeout") ? "progress_timeout"
+								     : "start_timeout",
+		     "progress_timeout (%s) must not be shorter than start_timeout and min_ready "
+		     "together (%s)",
+		     DURATION_TEXT(pool->progress_timeout), DURATION_TEXT(start));
+}
+
+unsigned config_surge(const struct pool_spec *pool)
+{
+	unsigned surge = pool->max_surge.value;
+
+	if (pool->max_surge.percent)
+		surge = (unsigned)(((uint64_t)pool->workers * surge + 99) / 100);
+	return surge > pool->workers ? pool->workers : surge;
+}
+
+static void verify_numbers(const struct verify *verify)
+{
+	const struct pool_spec *pool = verify->pool;
+	unsigned surge = config_surge(pool);
+
+	/* A mistake in `workers` itself is enough. */
+	if (pool->workers == 0)
+		return;
+	if (pool->max_processes != 0 && pool->max_processes < pool->workers + surge)
+		fail(verify, "max_processes",
+		     "must be at least %u, for %u workers and %u more in a rollout (max_surge), "
+		     "but is %u",
+		     pool->workers + surge, pool->workers, surge, pool->max_processes);
+	if (pool->ready_workers.percent || pool->ready_workers.value <= pool->workers ||
+	    pool->workers_auto)
+		return;
+	fail(verify, is_written(verify->section, "ready_workers") ? "ready_workers" : "workers",
+	     "the pool could never count as ready: ready_workers is %u, but workers is %u",
+	     pool->ready_workers.value, pool->workers);
+}
+
+static void verify_pools(const struct config *config, struct config_problems *problems)
+{
+	struct verify verify = {.config = config, .problems = problems};
+	size_t i, n = 0;
+	unsigned long total = 0;
+
+	for (i = 0; i < config->values->n_sections; i++) {
+		if (config->values->sections[i]->kind != KEY_POOL)
+			continue;
+		verify.section = config->values->sections[i];
+		verify.pool = &config->pools[n++];
+		verify_sockets(&verify);
+		verify_ready(&verify);
+		verify_times(&verify);
+		verify_numbers(&verify);
+		total += verify.pool->workers;
+	}
+	if (n > 0 && total > CONFIG_WORKERS_MAX)
+		fail(&verify, "workers",
+		     "all pools together have %lu workers; at most %d are possible", total,
+		     CONFIG_WORKERS_MAX);
+}
+
+void config_verify(const struct config *config, struct config_problems *problems)
+{
+	struct config_place file = {.file = config->values->files[0]};
+
+	if (config->n_pools == 0)
+		config_problem_add(problems, &file, false,
+				   "there is no [pool:NAME], so there is nothing to run");
+	verify_pools(config, problems);
+	config_verify_sockets(config, problems);
+}

@@ -1,0 +1,27 @@
+/* listener_internal.h - what the listener files share among themselves. */
+#ifndef SYSTEM_LISTENER_INTERNAL_H
+#define SYSTEM_LISTENER_INTERNAL_H
+
+#include "system/listener.h"
+
+/* Writes the sentence "cannot bind ADDRESS: ..." and returns -error. ret_error may be NULL. */
+int listener_fail(const struct listener *listener, int error, char **ret_error, const char *format,
+		  ...) __attribute__((format(printf, 4, 5)));
+/* The same for an address in use: names the process that holds it, if that can be found out. */
+int listener_fail_in_use(const struct listener *listener, bool reuseaddr, char **ret_error);
+
+/* SO_RCVBUF and SO_SNDBUF, in bytes as the user counts them; 0 leaves one as it is. 0 or -errno. */
+int listener_set_buffers(int fd, uint64_t receive, uint64_t send);
+
+/* listener_unix.c: fd, type and backlog are set; binds, listens, and fills the rest. */
+int listener_unix_open(const struct listener_spec *spec, struct listener *listener,
+		       char **ret_error);
+int listener_unix_set_owner(struct listener *listener, const struct listener_spec *spec,
+			    char **ret_error);
+/* Unlinks the path if it still leads to the file that we bound; we do not answer for it from now
+ * on. */
+void listener_unix_unlink(struct listener *listener);
+/* A new socket in the place of a dead one, with the same file mode, owner, buffers and queue. */
+int listener_unix_replace(struct listener *listener);
+
+#endif

@@ -1,0 +1,19 @@
+/* sockdiag.h - what only sock_diag(7) tells of Unix sockets. Netlink answers from memory: no call
+ * waits. */
+#ifndef SYSTEM_SOCKDIAG_H
+#define SYSTEM_SOCKDIAG_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Accept queue of the listening Unix socket with this inode (fstat(2) of its descriptor):
+ * connections that wait now, and the limit. 0; -EOPNOTSUPP: this kernel or sandbox has no sock_diag
+ * for Unix sockets; -errno. */
+int sockdiag_unix_queue(ino_t inode, unsigned *ret_waiting, unsigned *ret_limit);
+
+/* Inodes of the sockets that are bound to this socket file, whatever it is called now; connections
+ * that were accepted there do not count. Writes at most max; returns how many, or -errno
+ * (-EOPNOTSUPP as above). */
+int sockdiag_unix_bound_to(dev_t device, ino_t file, unsigned long *inodes, size_t max);
+
+#endif

@@ -1,0 +1,243 @@
+/* core_check_model.h - the part of core_check.h that looks into the model: is it one with itself,
+ * and will it be heard of again? */
+#ifndef TESTS_CORE_CHECK_MODEL_H
+#define TESTS_CORE_CHECK_MODEL_H
+
+#ifndef TESTS_CORE_CHECK_H
+#error "include core_check.h"
+#endif
+
+/* The book and the model agree; counts and the free list are right. */
+static inline void check_workers(struct sim *sim, uint32_t p)
+{
+	const struct pool *pool = sim_pool(sim, p);
+	struct check_pool *entry = &check_of(sim)->pools[p];
+	uint32_t counts[WORKER_STATE_COUNT] = {0}, live = 0, free_entries = 0;
+
+	for (uint32_t w = 0; w < pool->capacity; w++) {
+		const struct worker *worker = &pool->workers[w];
+		struct check_worker *book = &entry->workers[w];
+
+		CHECK(sim, worker->ref.pool == p && worker->ref.index == w);
+		CHECK(sim, worker->ref.serial == book->serial && worker->state == book->state);
+		if (worker->state == WORKER_GONE)
+			continue;
+		live++;
+		counts[worker->state]++;
+		CHECK(sim, worker->slot == book->slot && worker->generation == book->generation);
+		CHECK(sim, worker->spawned || worker->state == WORKER_STARTING);
+		if (worker->state == WORKER_DRAINING || worker->state == WORKER_DUMPING)
+			CHECK(sim, sim->now <= book->limit && worker->deadline <= book->limit);
+	}
+	CHECK(sim, memcmp(counts, pool->counts, sizeof(counts)) == 0);
+	CHECK(sim, live == pool->live && live == entry->live);
+	for (uint32_t w = pool->free; w != CORE_NONE; w = pool->workers[w].next_free) {
+		CHECK(sim, w < pool->capacity && pool->workers[w].state == WORKER_GONE);
+		CHECK(sim, ++free_entries <= pool->capacity);
+	}
+	CHECK(sim, free_entries + live == pool->capacity);
+}
+
+static inline bool check_is_covered(const struct pool *pool, uint32_t s)
+{
+	return pool->rollout.state != ROLLOUT_NONE && s >= pool->rollout.begin &&
+	       s < pool->rollout.end;
+}
+
+static inline bool check_is_turned(const struct pool *pool, uint32_t s)
+{
+	return check_is_covered(pool, s) && s < pool->rollout.cursor;
+}
+
+static inline void check_slot_workers(struct sim *sim, const struct pool *pool, uint32_t s)
+{
+	const struct slot *slot = &pool->slots[s];
+	const struct worker *current =
+	    slot->current == CORE_NONE ? NULL : &pool->workers[slot->current];
+	const struct worker *next = slot->next == CORE_NONE ? NULL : &pool->workers[slot->next];
+	uint32_t generation =
+	    check_is_turned(pool, s) ? pool->rollout.generation : pool->generation;
+
+	CHECK(sim, current == NULL || (current->slot == s && current != next));
+	CHECK(sim, current == NULL || current->state == WORKER_STARTING ||
+		       current->state == WORKER_SERVING);
+	CHECK(sim, next == NULL || next->slot == s);
+	CHECK(sim, next == NULL || next->state == WORKER_STARTING ||
+		       next->state == WORKER_SERVING);
+	if (slot->restoring) {
+		CHECK(sim, current != NULL && current->state == WORKER_SERVING);
+		CHECK(sim, next != NULL || slot->restart_at != NEVER);
+		CHECK(sim, next == NULL || next->state == WORKER_STARTING);
+		CHECK(sim, next == NULL || next->generation == pool->generation);
+		CHECK(sim, !check_is_covered(pool, s));
+		return;
+	}
+	CHECK(sim, current == NULL || current->generation == generation ||
+		       (check_is_covered(pool, s) && !check_is_turned(pool, s)));
+	CHECK(sim, next == NULL ||
+		       (check_is_covered(pool, s) && s >= pool->rollout.cursor &&
+			s < pool->rollout.batch_end &&
+			next->generation == pool->rollout.generation));
+	CHECK(sim, !check_is_turned(pool, s) || (current != NULL && next == NULL &&
+						 current->state == WORKER_SERVING));
+}
+
+/* An empty slot is filled some time, unless the restart policy or a stopped pool leaves it empty. */
+static inline void check_slot_filled(struct sim *sim, const struct pool *pool, uint32_t s)
+{
+	const struct slot *slot = &pool->slots[s];
+	struct check_slot *book = &check_of(sim)->pools[pool->index].slots[s];
+
+	if (slot->current != CORE_NONE || slot->next != CORE_NONE || slot->restart_at != NEVER)
+		book->ended = false;
+	else if (pool->params.restart != CORE_RESTART_ALWAYS)
+		book->ended = true;
+	CHECK(sim, pool->state != POOL_ACTIVE || slot->current != CORE_NONE ||
+		       slot->restart_at != NEVER || book->ended ||
+		       (check_is_covered(pool, s) && !check_is_turned(pool, s)));
+}
+
+static inline void check_slots(struct sim *sim, uint32_t p)
+{
+	const struct pool *pool = sim_pool(sim, p);
+	uint32_t looping = 0, restoring = 0, served = 0, held = 0;
+
+	CHECK(sim, pool->size <= pool->capacity);
+	for (uint32_t s = 0; s < pool->size; s++) {
+		check_slot_workers(sim, pool, s);
+		check_slot_filled(sim, pool, s);
+		looping += pool->slots[s].looping;
+		restoring += pool->slots[s].restoring;
+		served += pool->slots[s].served;
+		held += pool->slots[s].current != CORE_NONE;
+		held += pool->slots[s].next != CORE_NONE;
+	}
+	CHECK(sim, looping == pool->looping && restoring == pool->restoring);
+	CHECK(sim, served == pool->served);
+	/* nobody serves or starts without a slot: he would be forgotten */
+	CHECK(sim, held == pool->counts[WORKER_STARTING] + pool->counts[WORKER_SERVING]);
+}
+
+static inline usec_t check_timer(const struct pool *pool, uint32_t id)
+{
+	uint32_t place = pool->timers.place[id];
+
+	return place == CORE_NONE ? NEVER : pool->timers.heap[place].at;
+}
+
+static inline void check_timers(struct sim *sim, uint32_t p)
+{
+	const struct pool *pool = sim_pool(sim, p);
+	uint32_t set = 0;
+
+	for (uint32_t w = 0; w < pool->capacity; w++) {
+		usec_t at = w < pool->size ? pool->slots[w].restart_at : NEVER;
+
+		CHECK(sim, check_timer(pool, 2 * w) == worker_deadline(&pool->workers[w]));
+		CHECK(sim, check_timer(pool, 2 * w + 1) == at);
+		set += worker_deadline(&pool->workers[w]) != NEVER;
+		set += at != NEVER;
+	}
+	CHECK(sim, pool->timers.n == set);
+	for (uint32_t n = 1; n < pool->timers.n; n++)
+		CHECK(sim, pool->timers.heap[(n - 1) / 2].at <= pool->timers.heap[n].at);
+}
+
+static inline void check_rollout(struct sim *sim, uint32_t p)
+{
+	const struct pool *pool = sim_pool(sim, p);
+	const struct rollout *rollout = &pool->rollout;
+	const struct transaction *transaction = &sim->instance->transaction;
+	bool part = transaction->state == TRANSACTION_ROLLING &&
+		    transaction->changes[p].kind != CHANGE_NONE;
+	uint32_t starting = 0, most = pool->params.max_processes;
+
+	CHECK(sim, part == (rollout->state != ROLLOUT_NONE));
+	CHECK(sim, rollout->state == ROLLOUT_WAITING || rollout->state == ROLLOUT_SETTLING ||
+		       rollout->deadline == NEVER);
+	if (part && rollout->params.max_processes > most)
+		most = rollout->params.max_processes;
+	CHECK(sim, pool->state == POOL_FREE || pool->state == POOL_RETIRING ||
+		       pool->state == POOL_ENDING || pool->max_processes == most);
+	CHECK(sim, part || pool->state == POOL_FREE || pool->state == POOL_RETIRING ||
+		       pool->state == POOL_ENDING || pool->size == pool->params.workers);
+	if (!part)
+		return;
+	CHECK(sim, !rollout->failed);
+	CHECK(sim, rollout->gate_open == transaction->gate_open);
+	for (uint32_t s = rollout->cursor; s < rollout->batch_end; s++) {
+		const struct worker *worker = sim_successor(sim, p, s);
+
+		starting += worker != NULL && worker->state == WORKER_STARTING;
+		CHECK(sim, worker != NULL);
+	}
+	CHECK(sim, rollout->state != ROLLOUT_STARTING ||
+		       (starting > 0 && starting == rollout->waiting));
+	CHECK(sim, rollout->state == ROLLOUT_STARTING || starting == 0);
+	CHECK(sim, (rollout->state == ROLLOUT_DONE) == (rollout->cursor == rollout->end));
+}
+
+/* Is there anything under way that only time, or a worker's end, brings to its end? */
+static inline bool check_is_busy(const struct sim *sim)
+{
+	const struct instance *instance = sim->instance;
+	bool busy = instance->transaction.state == TRANSACTION_ROLLING ||
+		    instance->state == INSTANCE_LAME_DUCK ||
+		    instance->state == INSTANCE_QUIESCING;
+
+	for (uint32_t p = 0; p < SIM_POOLS && !busy; p++) {
+		const struct pool *pool = &instance->pools[p];
+
+		busy = pool->live > pool->counts[WORKER_SERVING] || pool->restoring > 0;
+		for (uint32_t w = 0; w < pool->capacity; w++)
+			busy = busy || worker_deadline(&pool->workers[w]) != NEVER;
+		for (uint32_t s = 0; s < pool->size; s++)
+			busy = busy || pool->slots[s].restart_at != NEVER;
+	}
+	return busy;
+}
+
+/* A deadline whenever something is under way; none at rest; and always the nearest. */
+static inline void check_deadline(struct sim *sim)
+{
+	const struct instance *instance = sim->instance;
+	usec_t nearest = instance->deadline;
+
+	for (uint32_t p = 0; p < SIM_POOLS; p++) {
+		const struct pool *pool = sim_pool(sim, p);
+
+		if (pool->rollout.deadline < nearest)
+			nearest = pool->rollout.deadline;
+		for (uint32_t w = 0; w < pool->capacity; w++)
+			if (worker_deadline(&pool->workers[w]) < nearest)
+				nearest = worker_deadline(&pool->workers[w]);
+		for (uint32_t s = 0; s < pool->size; s++)
+			if (pool->slots[s].restart_at < nearest)
+				nearest = pool->slots[s].restart_at;
+	}
+	CHECK(sim, instance_deadline(instance) == nearest);
+	CHECK(sim, !check_is_busy(sim) || nearest != NEVER);
+	CHECK(sim, nearest == NEVER || check_is_busy(sim) || nearest == instance->deadline);
+	CHECK(sim, instance->state != INSTANCE_STOPPED ||
+		       (nearest == NEVER && instance_live(instance) == 0));
+}
+
+static inline void check_model(struct sim *sim)
+{
+	for (uint32_t p = 0; p < SIM_POOLS; p++) {
+		const struct pool *pool = sim_pool(sim, p);
+
+		if (pool->capacity == 0)
+			continue;
+		CHECK(sim, pool->epoch == sim->instance->epoch);
+		CHECK(sim, pool->state != POOL_FREE ||
+			       (pool->size == 0 && pool->live == 0 && pool->timers.n == 0));
+		check_workers(sim, p);
+		check_slots(sim, p);
+		check_timers(sim, p);
+		check_rollout(sim, p);
+	}
+	check_deadline(sim);
+}
+
+#endif

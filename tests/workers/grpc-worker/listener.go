@@ -1,0 +1,95 @@
+package main
+
+import (
+	"errors"
+	"net"
+	"os"
+	"syscall"
+)
+
+// listener accepts from a socket whose open file description other processes accept from as well.
+//
+// net.FileListener is not used: before Go 1.21 it makes the description blocking for a moment, and a sibling that
+// is in accept at that moment stays there, out of reach of its own Close, until some later connection comes, which
+// it then throws away.
+type listener struct {
+	file  *os.File
+	raw   syscall.RawConn
+	addr  net.Addr
+	conns *connections
+}
+
+func newListener(fd int, name string, conns *connections) (*listener, error) {
+	if err := checkListening(fd); err != nil {
+		return nil, err
+	}
+	addr, err := localAddr(fd)
+	if err != nil {
+		return nil, err
+	}
+	syscall.CloseOnExec(fd)
+	// Only a descriptor that is non-blocking already is given to the poller by NewFile. No later call clears the
+	// flag as long as nobody asks the file for Fd().
+	if err := syscall.SetNonblock(fd, true); err != nil {
+		return nil, err
+	}
+	file := os.NewFile(uintptr(fd), name)
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	return &listener{file: file, raw: raw, addr: addr, conns: conns}, nil
+}
+
+// Accept waits for a connection. After Close it returns one that it already had in its hands, and then errors.
+func (l *listener) Accept() (net.Conn, error) {
+	var fd int
+	var failed error
+	err := l.raw.Read(func(socket uintptr) bool {
+		fd, failed = acceptOne(int(socket))
+		return failed != syscall.EAGAIN
+	})
+	if err != nil {
+		return nil, err
+	}
+	if failed != nil {
+		return nil, os.NewSyscallError("accept4", failed)
+	}
+	accepted, err := connFromDescriptor(fd)
+	if err != nil {
+		return nil, err
+	}
+	return l.conns.add(accepted), nil
+}
+
+// Close ends accepting. The socket itself, with all that is queued in it, stays with its other holders.
+func (l *listener) Close() error { return l.file.Close() }
+
+// Addr returns the address that the socket is bound to.
+func (l *listener) Addr() net.Addr { return l.addr }
+
+// isShortage says whether an error of Accept may pass by itself.
+func isShortage(err error) bool {
+	for _, shortage := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
+		if errors.Is(err, shortage) {
+			return true
+		}
+	}
+	return false
+}
+
+func acceptOne(socket int) (int, error) {
+	for {
+		fd, _, err := syscall.Accept4(socket, syscall.SOCK_CLOEXEC)
+		if err != syscall.EINTR && err != syscall.ECONNABORTED {
+			return fd, err
+		}
+	}
+}
+
+// connFromDescriptor takes fd over, in any case. The description is nobody else's, so FileConn may do what it likes.
+func connFromDescriptor(fd int) (net.Conn, error) {
+	file := os.NewFile(uintptr(fd), "connection")
+	defer file.Close()
+	return net.FileConn(file)
+}

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"net"
+	"strings"
+	"time"
+)
+
+// sendTimeout bounds how long a supervisor that does not read may hold us up.
+const sendTimeout = time.Second
+
+// notifier talks to the supervisor by the protocol of sd_notify(3).
+type notifier struct {
+	conn *net.UnixConn // nil: nobody wants to know
+}
+
+// newNotifier connects to the socket that NOTIFY_SOCKET names: a path, or an abstract name after "@".
+func newNotifier(address string) (*notifier, error) {
+	if address == "" {
+		return &notifier{}, nil
+	}
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Net: "unixgram", Name: address})
+	if err != nil {
+		return nil, err
+	}
+	return &notifier{conn: conn}, nil
+}
+
+// send sends the assignments as one datagram.
+func (n *notifier) send(assignments ...string) error {
+	if n.conn == nil {
+		return nil
+	}
+	if err := n.conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
+		return err
+	}
+	_, err := n.conn.Write([]byte(strings.Join(assignments, "\n")))
+	return err
+}
