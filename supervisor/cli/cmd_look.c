@@ -134,7 +134,7 @@ static void add_last_reload(const struct term *term, const struct api_status *st
 	if (!failed && !verbose)
 		return;
 	if (last->finished[0] != '\0') {
-		text_add_time(&text, last->finished, false, true);
+		text_add_time(&text, last->finished, false, false);
 		buf_add_str(&text, ": ");
 	}
 	buf_add_str(&text, last->message);

@@ -233,6 +233,8 @@ void instance_step(struct instance *instance, const struct core_event *event, us
 		instance_time(instance, now, plan);
 		break;
 	case EVENT_START:
+		if (instance->state != INSTANCE_NEW)
+			break; /* a stop came first */
 		instance->state = INSTANCE_RUNNING;
 		reload_start(instance, event->changes, now, plan);
 		break;

@@ -151,7 +151,7 @@ void pool_check_ready(struct pool *pool, struct plan *plan)
 	if (pool->ready_once || pool->size == 0 || pool->served < pool->size)
 		return;
 	pool->ready_once = true;
-	pool_tell_slot(pool, CORE_NONE, ORDER_POOL_READY, 0, plan);
+	plan_add(plan, &(struct order){.kind = ORDER_POOL_READY, .pool = pool->index});
 }
 
 static void pool_slot_serves(struct pool *pool, uint32_t s, const struct worker *worker, usec_t now,
@@ -196,22 +196,6 @@ void pool_worker_step(struct pool *pool, struct worker *worker, const struct wor
 	}
 	if (pool->rollout.state == ROLLOUT_WAITING)
 		rollout_room(pool, now, plan);
-}
-
-static void pool_slot_time(struct pool *pool, uint32_t s, usec_t now, struct plan *plan)
-{
-	struct slot *slot = &pool->slots[s];
-
-	pool_slot_schedule(pool, s, USEC_INFINITY);
-	if (s >= pool->size || pool->state != POOL_ACTIVE)
-		return;
-	if (slot->current == CORE_NONE || (slot->restoring && slot->next == CORE_NONE)) {
-		pool_slot_start(pool, s, now, plan);
-		return;
-	}
-	if (slot->looping)
-		pool_tell_slot(pool, s, ORDER_RECOVERED, 0, plan);
-	pool_slot_forgive(pool, s);
 }
 
 void pool_time(struct pool *pool, usec_t now, struct plan *plan)

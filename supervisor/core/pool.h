@@ -114,6 +114,8 @@ void pool_update(struct pool *pool, const struct pool_params *params);
 
 /* For pool_slots.c and rollout.c. */
 uint32_t pool_room(const struct pool *pool);
+/* Worker entry w can be used again. */
+void pool_free_entry(struct pool *pool, uint32_t w);
 /* A worker for slot s; CORE_NONE where there is no room. */
 uint32_t pool_take_worker(struct pool *pool, uint32_t s, uint32_t generation,
 			  const struct pool_params *params, usec_t now, struct plan *plan);
@@ -138,8 +140,8 @@ void pool_slot_forgive(struct pool *pool, uint32_t s);
 /* It no longer holds a worker of a failed rollout. */
 void pool_slot_restored(struct pool *pool, uint32_t s);
 void pool_slot_schedule(struct pool *pool, uint32_t s, usec_t at);
-void pool_tell_slot(const struct pool *pool, uint32_t s, enum order_kind kind, usec_t usec,
-		    struct plan *plan);
+/* The timer of slot s has come. */
+void pool_slot_time(struct pool *pool, uint32_t s, usec_t now, struct plan *plan);
 /* Has every slot served once? Told once. */
 void pool_check_ready(struct pool *pool, struct plan *plan);
 

@@ -22,7 +22,7 @@ size_t pool_memory_size(uint32_t capacity)
 	return pool_memory_offsets(capacity, offsets);
 }
 
-static void pool_free_entry(struct pool *pool, uint32_t w)
+void pool_free_entry(struct pool *pool, uint32_t w)
 {
 	pool->workers[w].next_free = pool->free;
 	pool->free = w;
@@ -72,4 +72,3 @@ uint32_t pool_room(const struct pool *pool)
 
 	return entries < allowed ? entries : allowed;
 }
-

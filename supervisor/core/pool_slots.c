@@ -11,7 +11,7 @@
  * loop. */
 #define POOL_RENEWAL_MIN USEC_PER_SEC
 
-void pool_tell_slot(const struct pool *pool, uint32_t s, enum order_kind kind, usec_t usec,
+static void pool_tell_slot(const struct pool *pool, uint32_t s, enum order_kind kind, usec_t usec,
 			   struct plan *plan)
 {
 	struct order order = {
@@ -146,7 +146,7 @@ static bool pool_wants_restart(const struct pool *pool, uint32_t s, bool clean)
 }
 
 void pool_slot_crashed(struct pool *pool, uint32_t s, bool clean, usec_t served, usec_t now,
-			      struct plan *plan)
+		       struct plan *plan)
 {
 	struct slot *slot = &pool->slots[s];
 	usec_t delay = 0;
@@ -177,3 +177,18 @@ void pool_slot_crashed(struct pool *pool, uint32_t s, bool clean, usec_t served,
 		pool_slot_schedule(pool, s, usec_add(now, delay));
 }
 
+void pool_slot_time(struct pool *pool, uint32_t s, usec_t now, struct plan *plan)
+{
+	struct slot *slot = &pool->slots[s];
+
+	pool_slot_schedule(pool, s, USEC_INFINITY);
+	if (s >= pool->size || pool->state != POOL_ACTIVE)
+		return;
+	if (slot->current == CORE_NONE || (slot->restoring && slot->next == CORE_NONE)) {
+		pool_slot_start(pool, s, now, plan);
+		return;
+	}
+	if (slot->looping)
+		pool_tell_slot(pool, s, ORDER_RECOVERED, 0, plan);
+	pool_slot_forgive(pool, s);
+}

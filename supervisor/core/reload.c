@@ -96,9 +96,25 @@ static bool reload_is_waiting(const struct instance *instance, const struct requ
 	return false;
 }
 
+/* A place for it. The last one is kept for requests in the background: there is nobody whom we
+ * could tell to come again. */
+static struct pending *reload_place(struct instance *instance, const struct request *request)
+{
+	struct pending *place = NULL;
+	size_t free_places = 0;
+
+	for (size_t n = 0; n < CORE_REQUESTS_MAX; n++) {
+		if (instance->pending[n].state != PENDING_FREE)
+			continue;
+		place = &instance->pending[n];
+		free_places++;
+	}
+	return free_places > 1 || request->id == 0 ? place : NULL;
+}
+
 void reload_request(struct instance *instance, const struct request *request, struct plan *plan)
 {
-	struct pending *pending = reload_find(instance, PENDING_FREE, 0);
+	struct pending *pending = reload_place(instance, request);
 
 	if (instance_is_stopping(instance)) {
 		reload_answer(instance, request, RESULT_STOPPING, CAUSE_STOPPING, plan);
@@ -161,6 +177,23 @@ void reload_worker_gone(struct instance *instance, uint64_t epoch, struct plan *
 	}
 }
 
+/* Nobody of those who asked for it waits any more, and all of them wanted it ended in that case. */
+static bool reload_is_abandoned(const struct instance *instance)
+{
+	size_t asked = 0;
+
+	for (size_t n = 0; n < CORE_REQUESTS_MAX; n++) {
+		const struct pending *pending = &instance->pending[n];
+
+		if (pending->state != PENDING_RUNNING)
+			continue;
+		asked++;
+		if (!pending->gone || !pending->request.abort_on_disconnect)
+			return false;
+	}
+	return asked > 0;
+}
+
 /* ---- the transaction ---- */
 
 static void reload_begin(struct instance *instance, const struct pool_change *changes, usec_t now,
@@ -186,6 +219,15 @@ static void reload_begin(struct instance *instance, const struct pool_change *ch
 	}
 }
 
+/* No pool was touched yet, and none will be. */
+static void reload_give_up(struct instance *instance, enum result result, enum cause cause,
+			   struct plan *plan)
+{
+	instance->transaction.state = TRANSACTION_NONE;
+	reload_tell(instance, ORDER_UNDO, cause, NULL, plan);
+	reload_answer_all(instance, result, cause, 0, plan);
+}
+
 void reload_start(struct instance *instance, const struct pool_change *changes, usec_t now,
 		  struct plan *plan)
 {
@@ -197,17 +239,21 @@ void reload_start(struct instance *instance, const struct pool_change *changes, 
 void reload_prepared(struct instance *instance, const struct pool_change *changes, usec_t now,
 		     struct plan *plan)
 {
-	if (instance->transaction.state == TRANSACTION_PREPARING)
-		reload_begin(instance, changes, now, plan);
+	if (instance->transaction.state != TRANSACTION_PREPARING)
+		return;
+	if (reload_is_abandoned(instance)) {
+		reload_give_up(instance, RESULT_ABORTED, CAUSE_CALLER_GONE, plan);
+		reload_next(instance, plan);
+		return;
+	}
+	reload_begin(instance, changes, now, plan);
 }
 
 void reload_prepare_failed(struct instance *instance, struct plan *plan)
 {
 	if (instance->transaction.state != TRANSACTION_PREPARING)
 		return;
-	instance->transaction.state = TRANSACTION_NONE;
-	reload_tell(instance, ORDER_UNDO, CAUSE_PREPARE, NULL, plan);
-	reload_answer_all(instance, RESULT_FAILED, CAUSE_PREPARE, 0, plan);
+	reload_give_up(instance, RESULT_FAILED, CAUSE_PREPARE, plan);
 	reload_next(instance, plan);
 }
 
@@ -311,29 +357,14 @@ bool reload_advance(struct instance *instance, usec_t now, struct plan *plan)
 	return false;
 }
 
-/* Nobody of those who asked for it waits any more, and all of them wanted it ended in that case. */
-static bool reload_is_abandoned(const struct instance *instance)
-{
-	size_t asked = 0;
-
-	for (size_t n = 0; n < CORE_REQUESTS_MAX; n++) {
-		const struct pending *pending = &instance->pending[n];
-
-		if (pending->state != PENDING_RUNNING)
-			continue;
-		asked++;
-		if (!pending->gone || !pending->request.abort_on_disconnect)
-			return false;
-	}
-	return asked > 0;
-}
-
 void reload_caller_gone(struct instance *instance, uint64_t id, usec_t now, struct plan *plan)
 {
 	struct pending *queued = reload_find(instance, PENDING_QUEUED, id);
 	struct pending *running = reload_find(instance, PENDING_RUNNING, id);
 	struct pending *draining = reload_find(instance, PENDING_DRAINING, id);
 
+	if (id == 0)
+		return; /* nobody's */
 	if (draining != NULL)
 		reload_release(draining);
 	if (queued != NULL && queued->request.abort_on_disconnect)
@@ -353,7 +384,8 @@ void reload_end(struct instance *instance, usec_t now, struct plan *plan)
 {
 	if (instance->transaction.state == TRANSACTION_ROLLING)
 		reload_fail(instance, RESULT_STOPPING, CAUSE_STOPPING, NULL, false, now, plan);
-	instance->transaction.state = TRANSACTION_NONE;
+	else if (instance->transaction.state == TRANSACTION_PREPARING)
+		reload_give_up(instance, RESULT_STOPPING, CAUSE_STOPPING, plan);
 	for (size_t n = 0; n < CORE_REQUESTS_MAX; n++) {
 		struct pending *pending = &instance->pending[n];
 

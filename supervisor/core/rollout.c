@@ -46,24 +46,25 @@ static void rollout_take_over(struct pool *pool, usec_t now, struct plan *plan)
 	}
 }
 
-/* Which slots get a new worker. */
+/* Which slots get a new worker: all of them in a pool that was stopped. */
 static void rollout_set_range(struct pool *pool, const struct pool_change *change)
 {
 	struct rollout *rollout = &pool->rollout;
+	bool stopped = rollout->old_state == POOL_STOPPED;
+	uint32_t size = change->params.workers;
 
 	switch (change->kind) {
 	case CHANGE_ADD:
 	case CHANGE_ROLL:
-		rollout->end = change->params.workers;
+		rollout->end = size;
 		break;
 	case CHANGE_SCALE:
-		rollout->begin = pool->size;
-		rollout->end =
-		    change->params.workers > pool->size ? change->params.workers : pool->size;
+		rollout->begin = stopped ? 0 : pool->size;
+		rollout->end = stopped || size > pool->size ? size : pool->size;
 		break;
 	case CHANGE_SLOT:
-		rollout->begin = change->slot;
-		rollout->end = change->slot + 1;
+		rollout->begin = stopped ? 0 : change->slot;
+		rollout->end = stopped ? pool->size : change->slot + 1;
 		break;
 	case CHANGE_NONE:
 	case CHANGE_UPDATE:
@@ -82,19 +83,19 @@ void rollout_begin(struct pool *pool, const struct pool_change *change, usec_t n
 	*rollout = (struct rollout){
 	    .kind = change->kind,
 	    .reason = change->reason,
-	    .params = change->params,
+	    .params = change->kind == CHANGE_SLOT ? pool->params : change->params,
 	    .generation = renews ? ++pool->last_generation : pool->generation,
 	    .old_size = pool->size,
 	    .old_state = pool->state,
 	};
-	if (pool->state == POOL_STOPPED && change->kind != CHANGE_REMOVE)
-		pool->state = POOL_ACTIVE;
 	rollout_set_range(pool, change);
+	if (pool->state == POOL_STOPPED && rollout->end > rollout->begin)
+		pool->state = POOL_ACTIVE;
 	rollout_take_over(pool, now, plan);
 	if (rollout->end > pool->size)
 		pool_set_size(pool, rollout->end);
-	if (change->params.max_processes > pool->max_processes)
-		pool->max_processes = change->params.max_processes;
+	if (rollout->params.max_processes > pool->max_processes)
+		pool->max_processes = rollout->params.max_processes;
 	rollout_set_state(rollout, ROLLOUT_WAITING,
 			  usec_add(now, rollout->params.progress_timeout));
 	rollout_next_batch(pool, now, plan);
@@ -238,6 +239,7 @@ static void rollout_shrink(struct pool *pool, uint32_t size, enum end_reason rea
 		pool_leave_slot(pool, s, reason, now, plan);
 	if (size < pool->size)
 		pool_set_size(pool, size);
+	pool_check_ready(pool, plan);
 }
 
 void rollout_commit(struct pool *pool, usec_t now, struct plan *plan)
@@ -265,6 +267,31 @@ void rollout_commit(struct pool *pool, usec_t now, struct plan *plan)
 }
 
 /*
+ * The old worker of slot s ended by itself while its successor, ready already, waited for the gate:
+ * the successor stays until the old version is back. Is it so?
+ */
+static bool rollout_successor_holds(const struct pool *pool, uint32_t s)
+{
+	const struct slot *slot = &pool->slots[s];
+
+	if (slot->next == CORE_NONE || pool->workers[slot->next].state != WORKER_SERVING)
+		return false;
+	return slot->current == CORE_NONE ? slot->restart_at != USEC_INFINITY
+					  : pool->workers[slot->current].state != WORKER_SERVING;
+}
+
+static void rollout_swap(struct pool *pool, uint32_t s)
+{
+	struct slot *slot = &pool->slots[s];
+	uint32_t next = slot->next;
+
+	slot->next = slot->current;
+	slot->current = next;
+	slot->restoring = true;
+	pool->restoring++;
+}
+
+/*
  * Slot s was there before the rollout: back to the committed version, without a moment in which
  * nobody serves in it. The generation decides, not this rollout's progress: an earlier failure may
  * have left a worker here too.
@@ -275,6 +302,13 @@ static void rollout_restore_slot(struct pool *pool, uint32_t s, bool restore, us
 	struct slot *slot = &pool->slots[s];
 	uint32_t next = slot->next;
 
+	if (rollout_successor_holds(pool, s)) {
+		if (restore)
+			rollout_swap(pool, s);
+		else
+			pool_promote(pool, s, END_UNDO, now, plan);
+		return;
+	}
 	slot->next = CORE_NONE;
 	if (next != CORE_NONE)
 		pool_drain_worker(pool, next, END_UNDO, now, plan);

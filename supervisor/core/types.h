@@ -184,7 +184,7 @@ enum order_kind {
 	ORDER_SIGNAL,	  /* send sig with value (milliseconds left) to worker */
 	ORDER_KILL,	  /* SIGKILL to the worker's whole tree */
 	ORDER_PREPARE,	  /* read, check, open; answer with EVENT_PREPARED or EVENT_PREPARE_FAILED;
-			     number */
+			     number, id: what the requests have in common (join) */
 	ORDER_COMMIT,	  /* transaction number: the new specifications are the current ones */
 	ORDER_UNDO,	  /* transaction number failed: cause, worker; close what was opened */
 	ORDER_ANSWER,	  /* request id: result, cause, worker; number */

@@ -37,8 +37,8 @@ struct worker {
 };
 
 void worker_timing_set(struct worker_timing *timing, const struct pool_params *params);
-/* New numbers for a worker that runs: budgets and signals. What it was told when it began (watchdog,
- * readiness), or has asked for since, stays. */
+/* New numbers for a worker that runs: budgets and signals. What it was told when it began
+ * (watchdog, readiness), or has asked for since, stays. */
 void worker_timing_update(struct worker_timing *timing, const struct pool_params *params);
 /* A free entry becomes a worker that waits for its process; ORDER_SPAWN and ORDER_STATE are added.
  */

@@ -10,9 +10,9 @@
 #include "system/proc.h"
 
 const usec_t metrics_bounds[METRICS_BUCKETS - 1] = {
-    50 * USEC_PER_MSEC,	 100 * USEC_PER_MSEC, 250 * USEC_PER_MSEC, 500 * USEC_PER_MSEC,
-    1 * USEC_PER_SEC,	 2500 * USEC_PER_MSEC, 5 * USEC_PER_SEC,   10 * USEC_PER_SEC,
-    30 * USEC_PER_SEC,	 60 * USEC_PER_SEC,   300 * USEC_PER_SEC,
+    50 * USEC_PER_MSEC, 100 * USEC_PER_MSEC,  250 * USEC_PER_MSEC, 500 * USEC_PER_MSEC,
+    1 * USEC_PER_SEC,	2500 * USEC_PER_MSEC, 5 * USEC_PER_SEC,	   10 * USEC_PER_SEC,
+    30 * USEC_PER_SEC,	60 * USEC_PER_SEC,    300 * USEC_PER_SEC,
 };
 
 void metrics_drained(struct pool_runtime *pool, usec_t took)
@@ -93,9 +93,9 @@ static bool is_first(const struct engine *engine, uint32_t p)
 	return true;
 }
 
-XX(const struct engine *engine, uint32_t p, int which);
-
-static uint64_t sum(const struct engine *engine, uint32_t p, pool_figure_fn *figure, int which)
+static uint64_t sum(const struct engine *engine, uint32_t p,
+		    uint64_t (*figure)(const struct engine *engine, uint32_t p, int which),
+		    int which)
 {
 	uint64_t total = 0;
 
@@ -108,7 +108,7 @@ static uint64_t sum(const struct engine *engine, uint32_t p, pool_figure_fn *fig
 /* One series for each pool, and for each of the values of one more label where there is one. */
 struct pool_family {
 	const char *name, *type, *help;
-	pool_figure_fn *figure;
+	uint64_t (*figure)(const struct engine *engine, uint32_t p, int which);
 	const char *label;
 	const char *values[8]; /* up to NULL; their places are the figure's `which` */
 };
@@ -173,23 +173,49 @@ static uint64_t figure_escalations(const struct engine *engine, uint32_t p, int 
 }
 
 static const struct pool_family pool_families[] = {
-    {"handover_workers", "gauge", "Workers by pool and state.", figure_workers, "state",
+    {"handover_workers",
+     "gauge",
+     "Workers by pool and state.",
+     figure_workers,
+     "state",
      {"starting", "serving", "draining", "dumping", "killed"}},
     {"handover_pool_slots", "gauge", "Workers that the pool is to have.", figure_wanted, NULL, {0}},
-    {"handover_pool_generation", "gauge", "Generation of the pool that was committed last.",
-     figure_generation, NULL, {0}},
-    {"handover_pool_ready", "gauge", "1 if enough workers of the pool serve (ready_workers).",
-     figure_ready, NULL, {0}},
-    {"handover_pool_crash_looping", "gauge", "Slots of the pool that are in a crash loop.",
-     figure_looping, NULL, {0}},
-    {"handover_worker_starts_total", "counter", "Workers that were started.", figure_starts, NULL,
+    {"handover_pool_generation",
+     "gauge",
+     "Generation of the pool that was committed last.",
+     figure_generation,
+     NULL,
      {0}},
-    {"handover_worker_restarts_total", "counter",
-     "Workers that had to be replaced, by what was wrong with them.", figure_restarts, "reason",
+    {"handover_pool_ready",
+     "gauge",
+     "1 if enough workers of the pool serve (ready_workers).",
+     figure_ready,
+     NULL,
+     {0}},
+    {"handover_pool_crash_looping",
+     "gauge",
+     "Slots of the pool that are in a crash loop.",
+     figure_looping,
+     NULL,
+     {0}},
+    {"handover_worker_starts_total",
+     "counter",
+     "Workers that were started.",
+     figure_starts,
+     NULL,
+     {0}},
+    {"handover_worker_restarts_total",
+     "counter",
+     "Workers that had to be replaced, by what was wrong with them.",
+     figure_restarts,
+     "reason",
      {"crash", "start-failure", "start-timeout", "hang", "renewal"}},
-    {"handover_escalations_total", "counter",
+    {"handover_escalations_total",
+     "counter",
      "Workers that were still there at the end of their budget, by what followed.",
-     figure_escalations, "stage", {"dump", "kill"}},
+     figure_escalations,
+     "stage",
+     {"dump", "kill"}},
 };
 
 static void add_pool_series(struct buf *out, const struct engine *engine,
@@ -199,8 +225,7 @@ static void add_pool_series(struct buf *out, const struct engine *engine,
 	add_label(out, "pool", engine->pools[p].name);
 	if (family->label != NULL)
 		add_label(out, family->label, family->values[which]);
-	buf_printf(out, "} %llu\n",
-		   (unsigned long long)sum(engine, p, family->figure, which));
+	buf_printf(out, "} %llu\n", (unsigned long long)sum(engine, p, family->figure, which));
 }
 
 static void add_pool_family(struct buf *out, const struct engine *engine,
@@ -353,8 +378,7 @@ static void add_socket_series(struct buf *out, const struct engine_socket *socke
 	}
 	buf_printf(out, "%s{", name);
 	add_label(out, "socket", socket->name);
-	add_label(out, "address",
-		  listener_describe(&socket->listener, address, sizeof(address)));
+	add_label(out, "address", listener_describe(&socket->listener, address, sizeof(address)));
 	buf_printf(out, "} %llu\n", (unsigned long long)value);
 }
 

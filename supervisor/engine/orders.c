@@ -1,6 +1,7 @@
 /* orders.c - carries out what the model orders, and tells what it tells. */
 #include "engine/orders.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 

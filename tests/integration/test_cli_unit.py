@@ -518,9 +518,9 @@ def test_man_page_and_completions_know_all():
         with open(f"{ROOT}/packaging/completions/{name}", encoding="utf-8") as file:
             texts.append((name, file.read()))
     for command in COMMANDS:
-        assert re.search(rf"^\.It (Xo )?Ic {command}\b", page, re.M), f"man page: {command}"
+        assert re.search(rf"^\.It (?:Xo\n\.)?Ic {command}\b", page, re.M), f"man page: {command}"
         for option in options_of(command):
-            assert f"Fl -{option}" in page, f"man page: --{option}"
+            assert re.search(rf"(Fl|,) -{option}\b", page), f"man page: --{option}"
             for name, text in texts:
                 assert re.search(rf"(--|-l |'){option}\b", text), f"{name}: --{option}"
         for name, text in texts:
@@ -530,7 +530,8 @@ def test_man_page_and_completions_know_all():
 def test_man_page_is_clean():
     done = subprocess.run(["mandoc", "-T", "lint", ROOT + "/packaging/man/handover.1"], capture_output=True, text=True,
                           timeout=30, check=False)
-    assert (done.returncode, done.stdout) == (0, "")
+    # whether other pages are installed on this machine says nothing about this one
+    assert [line for line in done.stdout.splitlines() if "referenced manual not found" not in line] == []
 
 
 def complete(line, env):

@@ -57,6 +57,7 @@ struct check {
 	uint64_t begun;	    /* step */
 	usec_t late;	    /* how late EVENT_TIME may come */
 	bool exited;	    /* ORDER_EXIT */
+	bool traces;
 	uint64_t committed, failed, answered;
 };
 
@@ -174,8 +175,10 @@ static inline void check_begin(struct sim *sim, const struct core_event *event)
 		entry->size = pool->size;
 		entry->batch_count = 0;
 		entry->change = event->changes[p];
-		if (check->start && entry->change.params.start_retry)
-			entry->change.kind = CHANGE_NONE;
+		if (check->start && entry->change.params.start_retry) {
+			entry->change.kind = CHANGE_NONE; /* no part of the transaction */
+			entry->state = POOL_FREE;
+		}
 		for (uint32_t s = 0; s < pool->size; s++) {
 			uint32_t current = pool->slots[s].current;
 
@@ -402,7 +405,8 @@ static inline void check_replaced(struct sim *sim, const struct order *order)
 	struct check_pool *entry = &check_of(sim)->pools[order->worker.pool];
 	const struct worker *worker = NULL;
 
-	if (order->slot >= pool->size || pool->state != POOL_ACTIVE)
+	if (order->slot >= pool->size || pool->state != POOL_ACTIVE ||
+	    (order->reason == END_UNDO && entry->slots[order->slot].ended))
 		return;
 	for (uint32_t w = 0; w < pool->capacity; w++)
 		if (entry->workers[w].state == WORKER_SERVING &&
@@ -526,6 +530,35 @@ static inline void check_orders(struct sim *sim)
 
 #include "core_check_model.h"
 
+/* ---- to find out why: HANDOVER_TRACE=1 prints every step ---- */
+
+static inline void check_trace_order(const struct order *order)
+{
+	fprintf(stderr, "    order %d pool %u slot %u gen %u worker %u.%u", (int)order->kind,
+		order->pool, order->slot, order->generation, order->worker.index,
+		order->worker.serial);
+	if (order->kind == ORDER_STATE)
+		fprintf(stderr, " %s -> %s (%s)", worker_state_name(order->from),
+			worker_state_name(order->to), end_reason_name(order->reason));
+	fprintf(stderr, " number %llu id %llu result %d cause %s\n",
+		(unsigned long long)order->number, (unsigned long long)order->id,
+		(int)order->result, cause_name(order->cause));
+}
+
+static inline void check_trace(const struct sim *sim, const struct core_event *event)
+{
+	fprintf(stderr, "step %llu at %llu us: event %d", (unsigned long long)sim->steps,
+		(unsigned long long)(sim->now - 1000 * SEC), (int)event->kind);
+	if (event->kind == EVENT_WORKER)
+		fprintf(stderr, " pool %u worker %u.%u: %d", event->worker.pool,
+			event->worker.index, event->worker.serial, (int)event->what.kind);
+	for (uint32_t p = 0; event->changes != NULL && p < SIM_POOLS; p++)
+		fprintf(stderr, " %d", (int)event->changes[p].kind);
+	fprintf(stderr, "\n");
+	for (size_t n = 0; n < sim->plan.n; n++)
+		check_trace_order(&sim->plan.orders[n]);
+}
+
 /* ---- set-up ---- */
 
 static inline void check_before(struct sim *sim, const struct core_event *event)
@@ -546,7 +579,8 @@ static inline void check_before(struct sim *sim, const struct core_event *event)
 
 static inline void check_after(struct sim *sim, const struct core_event *event)
 {
-	(void)event;
+	if (check_of(sim)->traces)
+		check_trace(sim, event);
 	check_orders(sim);
 	check_model(sim);
 }
@@ -561,6 +595,7 @@ static inline struct sim *check_new(uint32_t entries, uint64_t seed)
 		check->pools[p].workers = sim_alloc(entries, sizeof(struct check_worker));
 		check->pools[p].slots = sim_alloc(entries, sizeof(struct check_slot));
 	}
+	check->traces = getenv("HANDOVER_TRACE") != NULL;
 	sim->data = check;
 	sim->before = check_before;
 	sim->after = check_after;

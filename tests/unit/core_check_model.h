@@ -72,7 +72,9 @@ static inline void check_slot_workers(struct sim *sim, const struct pool *pool, 
 		CHECK(sim, !check_is_covered(pool, s));
 		return;
 	}
+	/* a stop leaves what it finds */
 	CHECK(sim, current == NULL || current->generation == generation ||
+		       instance_is_stopping(sim->instance) ||
 		       (check_is_covered(pool, s) && !check_is_turned(pool, s)));
 	CHECK(sim, next == NULL ||
 		       (check_is_covered(pool, s) && s >= pool->rollout.cursor &&
@@ -88,7 +90,7 @@ static inline void check_slot_filled(struct sim *sim, const struct pool *pool, u
 	const struct slot *slot = &pool->slots[s];
 	struct check_slot *book = &check_of(sim)->pools[pool->index].slots[s];
 
-	if (slot->current != CORE_NONE || slot->next != CORE_NONE || slot->restart_at != NEVER)
+	if (slot->current != CORE_NONE || slot->restart_at != NEVER)
 		book->ended = false;
 	else if (pool->params.restart != CORE_RESTART_ALWAYS)
 		book->ended = true;

@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { WAIT_MAX_MS = 20000 }; /* what never comes fails the test, however slow the machine */
@@ -70,6 +71,58 @@ static inline pid_t support_fork(void (*body)(void *arg), void *arg)
 		_exit(0);
 	}
 	return pid;
+}
+
+/* A process called "cat" that holds a descriptor until it is told to end. */
+struct support_holder {
+	pid_t pid;
+	int pidfd;
+	int input; /* closing it ends the process */
+};
+
+static inline void support_become_cat(int fd, const int in[2], const int out[2], char **env)
+{
+	static char *argv[] = {(char *)"cat", NULL};
+
+	setsid();
+	dup2(in[0], 0);
+	dup2(out[1], 1);
+	if (fd >= 0)
+		fcntl(fd, F_SETFD, 0);
+	execve("/bin/cat", argv, env);
+	_exit(127);
+}
+
+/* fd (may be -1) is closed here. */
+static inline struct support_holder support_hold(int fd, char **env)
+{
+	struct support_holder holder;
+	int in[2], out[2];
+	char c = 'x';
+
+	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+	holder.pid = fork();
+	if (holder.pid == 0)
+		support_become_cat(fd, in, out, env);
+	holder.pidfd = support_pidfd(holder.pid);
+	close(in[0]);
+	close(out[1]);
+	if (fd >= 0)
+		close(fd);
+	/* Until it runs, /proc still shows us and no environment: wait for an echo. */
+	assert_int_equal(write(in[1], &c, 1), 1);
+	assert_int_equal(read(out[0], &c, 1), 1);
+	close(out[0]);
+	holder.input = in[1];
+	return holder;
+}
+
+static inline void support_stop_holder(struct support_holder *holder)
+{
+	close(holder->input);
+	assert_int_equal(waitpid(holder->pid, NULL, 0), holder->pid);
+	close(holder->pidfd);
 }
 
 static inline void support_pause_for_ever(void *unused)

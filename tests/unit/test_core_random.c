@@ -389,7 +389,7 @@ static bool random_once(struct sim *sim)
 	usec_t late = check_of(sim)->late, own = instance_deadline(sim->instance);
 	usec_t next = sim_next(sim);
 
-	if (late > 0 && own > sim->now && next != NEVER && chance_of(c, 300)) {
+	if (late > 0 && !c->calm && own > sim->now && next != NEVER && chance_of(c, 300)) {
 		usec_t at = (next > sim->now ? next : sim->now) + chance_next(c) % (late + 1);
 
 		if (own == NEVER || at <= own + late)

@@ -5,23 +5,11 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 
 #include "base/fd.h"
 #include "system/proc.h"
-#include "system/reap.h"
-#include "system/sockdiag.h"
-#include "system/spawn.h"
 
 static char *directory;
-
-/* --- a process that holds a descriptor until it is told to end --- */
-
-struct holder {
-	pid_t pid;
-	int pidfd;
-	int input; /* closing it ends the process */
-};
 
 static char *worker_env[] = {(char *)"PATH=/bin:/usr/bin",
 			     (char *)"HANDOVER_INSTANCE=payments",
@@ -32,48 +20,6 @@ static char *worker_env[] = {(char *)"PATH=/bin:/usr/bin",
 			     (char *)"HANDOVER_POOL=second-one-does-not-count",
 			     NULL};
 static char *other_env[] = {(char *)"A=b", NULL};
-
-/* fd may be -1. It is "cat", which waits for input; fd is closed here. */
-static struct holder start_holder(int fd, char **env)
-{
-	static char *argv[] = {(char *)"cat", NULL};
-	struct spawn_spec spec = {.path = "/bin/cat",
-				  .argv = argv,
-				  .env = env,
-				  .fds = &fd,
-				  .fd_numbers = (int[]){3},
-				  .n_fds = fd >= 0,
-				  .stdout_fd = -1,
-				  .stderr_fd = -1,
-				  .new_session = true};
-	struct holder holder;
-	struct spawn_error error;
-	int in[2], out[2];
-	char c = 'x';
-
-	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
-	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
-	spec.stdin_fd = in[0];
-	spec.stdout_fd = out[1];
-	assert_int_equal(spawn_process(&spec, &holder.pid, &holder.pidfd, &error), 0);
-	close(in[0]);
-	close(out[1]);
-	fd_close(fd);
-	/* Until it runs, its environment in /proc is still empty: wait for an echo. */
-	assert_int_equal(write(in[1], &c, 1), 1);
-	assert_int_equal(read(out[0], &c, 1), 1);
-	close(out[0]);
-	holder.input = in[1];
-	return holder;
-}
-
-static void stop_holder(struct holder *holder)
-{
-	close(holder->input);
-	assert_true(support_wait(holder->pidfd, POLLIN));
-	assert_int_equal(reap_collect(holder->pidfd, NULL), 0);
-	close(holder->pidfd);
-}
 
 /* --- holders of addresses --- */
 
@@ -161,7 +107,7 @@ static void test_inet_holders(void **state)
 	static const int types[] = {SOCK_STREAM, SOCK_DGRAM};
 	struct sockaddr_storage address;
 	struct proc_holder found;
-	struct holder holder;
+	struct support_holder holder;
 	socklen_t len;
 	(void)state;
 
@@ -170,7 +116,7 @@ static void test_inet_holders(void **state)
 		int type = types[i % 2];
 
 		address = inet_address(rows[i / 2].bound, port, &len);
-		holder = start_holder(open_bound(&address, len, type), worker_env);
+		holder = support_hold(open_bound(&address, len, type), worker_env);
 		address = inet_address(rows[i / 2].asked, port, &len);
 		if (rows[i / 2].clash)
 			assert_found(&address, len, type, holder.pid);
@@ -179,7 +125,7 @@ static void test_inet_holders(void **state)
 		assert_int_equal(
 		    find(&address, len, type == SOCK_STREAM ? SOCK_DGRAM : SOCK_STREAM, &found),
 		    -ENOENT);
-		stop_holder(&holder);
+		support_stop_holder(&holder);
 		assert_int_equal(find(&address, len, type, &found), -ENOENT);
 	}
 }
@@ -189,7 +135,7 @@ static void test_connection_on_the_port(void **state)
 {
 	uint16_t port = support_free_port(), own = support_free_port();
 	struct sockaddr_storage address, from;
-	struct holder holder;
+	struct support_holder holder;
 	socklen_t len;
 	int server, client;
 	(void)state;
@@ -200,9 +146,9 @@ static void test_connection_on_the_port(void **state)
 	client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(client, (struct sockaddr *)&from, len), 0);
 	assert_int_equal(connect(client, (struct sockaddr *)&address, len), 0);
-	holder = start_holder(client, worker_env);
+	holder = support_hold(client, worker_env);
 	assert_found(&from, len, SOCK_STREAM, holder.pid);
-	stop_holder(&holder);
+	support_stop_holder(&holder);
 	close(server);
 }
 
@@ -211,7 +157,7 @@ static void test_unix_holders(void **state)
 	struct sockaddr_storage address, moved;
 	char path[200], other[200], abstract[100];
 	struct proc_holder found;
-	struct holder holder;
+	struct support_holder holder;
 	socklen_t len, moved_len;
 	(void)state;
 
@@ -222,21 +168,21 @@ static void test_unix_holders(void **state)
 		int type = i == 0 ? SOCK_STREAM : SOCK_DGRAM;
 
 		address = unix_address(path, &len);
-		holder = start_holder(open_bound(&address, len, type), worker_env);
+		holder = support_hold(open_bound(&address, len, type), worker_env);
 		assert_found(&address, len, type, holder.pid);
 		/* Its file has another name now than the one it was bound to. */
 		assert_int_equal(rename(path, other), 0);
 		moved = unix_address(other, &moved_len);
 		assert_found(&moved, moved_len, type, holder.pid);
-		stop_holder(&holder);
+		support_stop_holder(&holder);
 		assert_int_equal(find(&moved, moved_len, type, &found),
 				 -ENOENT); /* the file alone */
 		unlink(other);
 	}
 	address = unix_address(abstract, &len);
-	holder = start_holder(open_bound(&address, len, SOCK_STREAM), worker_env);
+	holder = support_hold(open_bound(&address, len, SOCK_STREAM), worker_env);
 	assert_found(&address, len, SOCK_STREAM, holder.pid);
-	stop_holder(&holder);
+	support_stop_holder(&holder);
 	assert_int_equal(find(&address, len, SOCK_STREAM, &found), -ENOENT);
 }
 
@@ -245,7 +191,7 @@ static void test_accepted_connections_do_not_count(void **state)
 {
 	struct sockaddr_storage address;
 	struct proc_holder found;
-	struct holder holder;
+	struct support_holder holder;
 	int server, client;
 	char path[200];
 	socklen_t len;
@@ -256,29 +202,29 @@ static void test_accepted_connections_do_not_count(void **state)
 	server = open_bound(&address, len, SOCK_STREAM);
 	client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(connect(client, (struct sockaddr *)&address, len), 0);
-	holder = start_holder(accept4(server, NULL, NULL, SOCK_CLOEXEC), worker_env);
+	holder = support_hold(accept4(server, NULL, NULL, SOCK_CLOEXEC), worker_env);
 	assert_int_equal(find(&address, len, SOCK_STREAM, &found), 0);
 	assert_int_equal(found.pid, getpid());
 	close(server);
 	assert_int_equal(find(&address, len, SOCK_STREAM, &found), -ENOENT);
 	close(client);
-	stop_holder(&holder);
+	support_stop_holder(&holder);
 }
 
 static void test_holder_without_instance(void **state)
 {
 	struct sockaddr_storage address;
 	struct proc_holder found;
-	struct holder holder;
+	struct support_holder holder;
 	socklen_t len;
 	(void)state;
 
 	address = inet_address("127.0.0.1", support_free_port(), &len);
-	holder = start_holder(open_bound(&address, len, SOCK_STREAM), other_env);
+	holder = support_hold(open_bound(&address, len, SOCK_STREAM), other_env);
 	assert_int_equal(find(&address, len, SOCK_STREAM, &found), 0);
 	assert_int_equal(found.pid, holder.pid);
 	assert_string_equal(found.instance, "");
-	stop_holder(&holder);
+	support_stop_holder(&holder);
 }
 
 static void test_addresses_that_make_no_sense(void **state)
@@ -298,7 +244,8 @@ static void test_addresses_that_make_no_sense(void **state)
 
 static void test_origin(void **state)
 {
-	struct holder worker = start_holder(-1, worker_env), other = start_holder(-1, other_env);
+	struct support_holder worker = support_hold(-1, worker_env),
+			      other = support_hold(-1, other_env);
 	struct proc_origin origin;
 	pid_t gone = other.pid;
 	(void)state;
@@ -310,9 +257,9 @@ static void test_origin(void **state)
 	assert_int_equal(origin.generation, 17);
 	assert_string_equal(origin.notify, "@handover/0123");
 	assert_int_equal(proc_read_origin(other.pid, &origin), -ENOENT);
-	stop_holder(&other);
+	support_stop_holder(&other);
 	assert_int_equal(proc_read_origin(gone, &origin), -ENOENT);
-	stop_holder(&worker);
+	support_stop_holder(&worker);
 }
 
 static void test_origin_that_is_not_ours(void **state)
@@ -333,16 +280,16 @@ static void test_origin_that_is_not_ours(void **state)
 
 	memset(long_pool + strlen(long_pool), 'x', 150);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct holder holder = start_holder(-1, rows[i]);
+		struct support_holder holder = support_hold(-1, rows[i]);
 
 		assert_int_equal(proc_read_origin(holder.pid, &origin), -ENOENT);
-		stop_holder(&holder);
+		support_stop_holder(&holder);
 	}
 }
 
 static void test_stat(void **state)
 {
-	struct holder holder = start_holder(-1, other_env);
+	struct support_holder holder = support_hold(-1, other_env);
 	struct proc_stat self, child, again;
 	pid_t gone = holder.pid;
 	(void)state;
@@ -364,7 +311,7 @@ static void test_stat(void **state)
 	assert_int_equal(proc_read_stat(holder.pid, &again), 0);
 	assert_int_equal(again.state, 'Z');
 	assert_true(again.start_time == child.start_time);
-	stop_holder(&holder);
+	support_stop_holder(&holder);
 	assert_int_equal(proc_read_stat(gone, &again), -ENOENT);
 }
 
@@ -385,11 +332,11 @@ static int note_child(pid_t pid, void *arg)
 static void test_each_child(void **state)
 {
 	struct children children = {.n = 0}, one = {.stop_after = 1};
-	struct holder holders[3];
+	struct support_holder holders[3];
 	(void)state;
 
 	for (int i = 0; i < 3; i++)
-		holders[i] = start_holder(-1, other_env);
+		holders[i] = support_hold(-1, other_env);
 	kill(holders[1].pid, SIGKILL);
 	assert_true(support_wait(holders[1].pidfd, POLLIN)); /* a zombie is a child, too */
 	assert_int_equal(proc_each_child(note_child, &children), 0);
@@ -404,7 +351,7 @@ static void test_each_child(void **state)
 	assert_int_equal(proc_each_child(note_child, &one), 0);
 	assert_int_equal(one.n, 1);
 	for (int i = 0; i < 3; i++)
-		stop_holder(&holders[i]);
+		support_stop_holder(&holders[i]);
 	children.n = 0;
 	assert_int_equal(proc_each_child(note_child, &children), 0);
 	assert_int_equal(children.n, 0);

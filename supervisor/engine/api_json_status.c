@@ -1,0 +1,324 @@
+/*
+ * api_json_status.c - the whole instance as one object. Workers are written one by one, so that
+ * ten thousand of them take no more memory than their text.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "engine/api_json_internal.h"
+#include "engine/wishes.h"
+
+/* ---- pools ---- */
+
+static bool pool_is_degraded(const struct pool *pool)
+{
+	return pool->looping > 0 || pool->state == POOL_STOPPED;
+}
+
+static void pool_explain(const struct engine *engine, uint32_t p, struct buf *reason)
+{
+	const struct pool *pool = &engine->model->pools[p];
+
+	if (pool->state == POOL_STOPPED)
+		buf_add_str(reason, "stopped after a crash loop; a reload starts it again");
+	else if (pool->looping > 0)
+		buf_printf(reason, "%u of %u slots are in a crash loop", pool->looping, pool->size);
+	else if (pool->restoring > 0)
+		buf_printf(reason, "%u slots are going back to generation %u", pool->restoring,
+			   pool->generation);
+}
+
+static uint32_t pool_restarts(const struct pool *pool)
+{
+	uint32_t restarts = 0;
+
+	for (uint32_t s = 0; s < pool->size; s++)
+		restarts += pool->slots[s].restarts;
+	return restarts;
+}
+
+static json_t *pool_configured(const struct engine *engine, uint32_t p)
+{
+	const struct version *version = engine->pools[p].current;
+
+	return version != NULL ? json_integer(version->spec->workers) : json_null();
+}
+
+static json_t *status_pool(const struct engine *engine, uint32_t p)
+{
+	const struct pool *pool = &engine->model->pools[p];
+	const uint32_t *counts = pool->counts;
+	cleanup_buf struct buf reason = {0};
+	bool ready = engine_pool_is_ready(engine, p, &reason);
+
+	buf_reset(&reason);
+	pool_explain(engine, p, &reason);
+	return json_pack(
+	    "{s:o, s:s, s:i, s:i, s:o, s:i, s:i, s:i, s:i, s:b, s:b, s:s}", "name",
+	    api_json_text(engine->pools[p].name), "state", engine_pool_state_name(engine, p),
+	    "generation", (int)pool->generation, "workers", (int)pool->size, "configured",
+	    pool_configured(engine, p), "serving", (int)counts[WORKER_SERVING], "starting",
+	    (int)counts[WORKER_STARTING], "draining",
+	    (int)(counts[WORKER_DRAINING] + counts[WORKER_DUMPING] + counts[WORKER_KILLED]),
+	    "restarts", (int)pool_restarts(pool), "degraded", (int)pool_is_degraded(pool), "ready",
+	    (int)ready, "reason", buf_text(&reason));
+}
+
+static json_t *status_pools(const struct engine *engine)
+{
+	json_t *pools = json_array();
+
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++)
+		if (engine->model->pools[p].state != POOL_FREE)
+			json_array_append_new(pools, status_pool(engine, p));
+	return pools;
+}
+
+/* ---- sockets ---- */
+
+static json_t *status_sockets(const struct engine *engine)
+{
+	json_t *sockets = json_array();
+
+	for (const struct engine_socket *socket = engine->sockets; socket != NULL;
+	     socket = socket->next) {
+		char address[LISTENER_TEXT_MAX];
+		unsigned waiting, limit;
+		bool told;
+
+		if (socket->closing || socket->listener.fd < 0)
+			continue;
+		told = listener_queue(&socket->listener, &waiting, &limit) == 0;
+		json_array_append_new(
+		    sockets,
+		    json_pack(
+			"{s:o, s:s, s:o, s:o, s:i}", "name", api_json_text(socket->name), "address",
+			listener_describe(&socket->listener, address, sizeof(address)), "queue",
+			told ? json_integer(waiting) : json_null(), "queue_limit",
+			told ? json_integer(limit) : json_null(), "mended", (int)socket->mended));
+	}
+	return sockets;
+}
+
+/* ---- the reload that runs ---- */
+
+static const char *rollout_state_name(enum rollout_state state)
+{
+	switch (state) {
+	case ROLLOUT_NONE:
+		return "none";
+	case ROLLOUT_WAITING:
+		return "waiting";
+	case ROLLOUT_STARTING:
+		return "starting";
+	case ROLLOUT_SETTLING:
+		return "settling";
+	case ROLLOUT_GATED:
+		return "gated";
+	case ROLLOUT_DONE:
+		return "done";
+	}
+	return "?";
+}
+
+static json_t *reload_pools(const struct engine *engine)
+{
+	json_t *pools = json_array();
+
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
+		const struct rollout *rollout = &engine->model->pools[p].rollout;
+		uint32_t ready = rollout->cursor - rollout->begin;
+
+		if (engine->model->pools[p].state == POOL_FREE || rollout->state == ROLLOUT_NONE)
+			continue;
+		if (rollout->state == ROLLOUT_STARTING || rollout->state == ROLLOUT_SETTLING ||
+		    rollout->state == ROLLOUT_GATED)
+			ready += rollout->batch_end - rollout->cursor - rollout->waiting;
+		json_array_append_new(pools, json_pack("{s:o, s:i, s:s, s:i, s:i}", "name",
+						       api_json_text(engine->pools[p].name),
+						       "generation", (int)rollout->generation,
+						       "state", rollout_state_name(rollout->state),
+						       "ready", (int)ready, "total",
+						       (int)(rollout->end - rollout->begin)));
+	}
+	return pools;
+}
+
+static json_t *status_reload(const struct engine *engine, usec_t now)
+{
+	const struct undertaking *undertaking = &engine->undertaking;
+	bool rolling = engine->model->transaction.state == TRANSACTION_ROLLING;
+
+	if (!undertaking->running || undertaking->start)
+		return json_null();
+	return json_pack("{s:I, s:s, s:o, s:s, s:o, s:o}", "id", (json_int_t)undertaking->number,
+			 "kind", wish_kind_name(undertaking->kind), "by",
+			 api_json_text(undertaking->by), "state", rolling ? "rolling" : "preparing",
+			 "elapsed_s", api_json_seconds(usec_sub(now, undertaking->since)), "pools",
+			 reload_pools(engine));
+}
+
+static unsigned count_queued(const struct instance *model)
+{
+	unsigned queued = 0;
+
+	for (size_t n = 0; n < CORE_REQUESTS_MAX; n++)
+		queued += model->pending[n].state == PENDING_QUEUED;
+	return queued;
+}
+
+/* ---- workers ---- */
+
+/* A worker, or a slot that has none now. */
+struct row {
+	uint32_t slot;
+	const struct worker *worker;
+};
+
+/* By slot; in one slot the older generation first. */
+static int row_compare(const void *a, const void *b)
+{
+	const struct row *x = a, *y = b;
+	uint32_t x_generation = x->worker != NULL ? x->worker->generation : UINT32_MAX;
+	uint32_t y_generation = y->worker != NULL ? y->worker->generation : UINT32_MAX;
+
+	if (x->slot != y->slot)
+		return x->slot < y->slot ? -1 : 1;
+	if (x_generation != y_generation)
+		return x_generation < y_generation ? -1 : 1;
+	return 0;
+}
+
+static size_t collect_rows(const struct pool *pool, struct row *rows)
+{
+	size_t n = 0;
+
+	for (uint32_t w = 0; w < pool->capacity; w++)
+		if (worker_is_live(&pool->workers[w]))
+			rows[n++] = (struct row){pool->workers[w].slot, &pool->workers[w]};
+	for (uint32_t s = 0; s < pool->size; s++)
+		if (pool->slots[s].current == CORE_NONE && pool->slots[s].next == CORE_NONE)
+			rows[n++] = (struct row){s, NULL};
+	qsort(rows, n, sizeof(*rows), row_compare);
+	return n;
+}
+
+/* What its state waits for; serving has no end, and a kill is not taken back. */
+static usec_t worker_shown_deadline(const struct worker *worker)
+{
+	switch (worker->state) {
+	case WORKER_STARTING:
+	case WORKER_DRAINING:
+	case WORKER_DUMPING:
+		return worker->deadline;
+	case WORKER_GONE:
+	case WORKER_SERVING:
+	case WORKER_KILLED:
+		break;
+	}
+	return USEC_INFINITY;
+}
+
+static json_t *row_worker(const struct engine *engine, const struct pool *pool,
+			  const struct worker *worker, usec_t now)
+{
+	const struct pool_runtime *runtime = &engine->pools[pool->index];
+	const struct proc *proc =
+	    worker->ref.index < runtime->n_procs ? runtime->procs[worker->ref.index] : NULL;
+	uint32_t restarts = worker->slot < pool->size ? pool->slots[worker->slot].restarts : 0;
+	bool tells = proc != NULL && proc->has_inflight;
+
+	return json_pack("{s:o, s:i, s:i, s:o, s:s, s:o, s:i, s:o, s:o, s:s, s:o}", "pool",
+			 api_json_text(runtime->name), "slot", (int)worker->slot, "generation",
+			 (int)worker->generation, "pid", api_json_pid(proc != NULL ? proc->pid : 0),
+			 "state", worker_state_name(worker->state), "since_s",
+			 api_json_seconds(usec_sub(now, worker->since)), "restarts", (int)restarts,
+			 "inflight", tells ? json_integer((json_int_t)proc->inflight) : json_null(),
+			 "status", api_json_text(proc != NULL ? proc->status : NULL), "reason",
+			 end_reason_name(worker->reason), "deadline_s",
+			 api_json_seconds_until(worker_shown_deadline(worker), now));
+}
+
+static json_t *row_waiting(const struct engine *engine, const struct pool *pool, uint32_t s,
+			   usec_t now)
+{
+	const struct slot *slot = &pool->slots[s];
+
+	return json_pack("{s:o, s:i, s:i, s:n, s:s, s:n, s:i, s:n, s:n, s:s, s:o}", "pool",
+			 api_json_text(engine->pools[pool->index].name), "slot", (int)s,
+			 "generation", (int)pool->generation, "pid", "state", "waiting", "since_s",
+			 "restarts", (int)slot->restarts, "inflight", "status", "reason",
+			 slot->looping ? "crash loop" : "", "deadline_s",
+			 api_json_seconds_until(slot->restart_at, now));
+}
+
+static void write_workers(const struct engine *engine, usec_t now, struct buf *out)
+{
+	const char *comma = "";
+
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
+		const struct pool *pool = &engine->model->pools[p];
+		cleanup_free struct row *rows = NULL;
+		size_t n;
+
+		if (pool->state == POOL_FREE)
+			continue;
+		rows = calloc((size_t)pool->capacity + pool->size + 1, sizeof(*rows));
+		n = rows != NULL ? collect_rows(pool, rows) : 0;
+		out->cut |= rows == NULL;
+		for (size_t i = 0; i < n; i++, comma = ",") {
+			buf_add_str(out, comma);
+			api_json_write(rows[i].worker != NULL
+					   ? row_worker(engine, pool, rows[i].worker, now)
+					   : row_waiting(engine, pool, rows[i].slot, now),
+				       out);
+		}
+	}
+}
+
+/* ---- the whole ---- */
+
+static bool is_degraded(const struct engine *engine)
+{
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++)
+		if (engine->model->pools[p].state != POOL_FREE &&
+		    pool_is_degraded(&engine->model->pools[p]))
+			return true;
+	return false;
+}
+
+static json_t *status_head(struct engine *engine, usec_t now)
+{
+	cleanup_buf struct buf reason = {0};
+	bool ready = engine_is_ready(engine, &reason);
+
+	return json_pack(
+	    "{s:o, s:s, s:i, s:s, s:o, s:o, s:o, s:b, s:o, s:b, s:b, s:o, s:o, s:o, s:i, s:o}",
+	    "instance", api_json_text(engine->name), "version", HANDOVER_VERSION, "pid",
+	    (int)getpid(), "state", engine_state_name(engine), "since",
+	    api_json_time(engine->started_wall), "uptime_s",
+	    api_json_seconds(usec_sub(now, engine->started_at)), "config",
+	    api_json_text(engine->config_path), "ready", (int)ready, "reason",
+	    api_json_text(buf_text(&reason)), "degraded", (int)is_degraded(engine),
+	    "out_of_service", (int)engine->out_of_service, "sockets", status_sockets(engine),
+	    "pools", status_pools(engine), "reload", status_reload(engine, now), "queued",
+	    (int)count_queued(engine->model), "last_reload",
+	    engine->last_outcome != NULL ? api_json_result_object(engine->last_outcome)
+					 : json_null());
+}
+
+void api_json_status(struct engine *engine, struct buf *out)
+{
+	usec_t now = clock_now();
+
+	api_json_write(status_head(engine, now), out);
+	if (out->len == 0)
+		return;
+	/* the object goes on where it ended */
+	out->data[--out->len] = '\0';
+	buf_add_str(out, ",\"workers\":[");
+	write_workers(engine, now, out);
+	buf_add_str(out, "]}");
+}

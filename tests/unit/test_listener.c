@@ -1,0 +1,692 @@
+/* test_listener.c - opening, adopting, changing and closing real listening sockets, and what is
+ * said when that fails. */
+#include "support.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <sys/un.h>
+
+#include "base/fd.h"
+#include "system/listener.h"
+
+static char *directory;
+static char *no_env[] = {NULL};
+static char *worker_env[] = {(char *)"HANDOVER_INSTANCE=payments", (char *)"HANDOVER_POOL=api",
+			     (char *)"HANDOVER_SLOT=0", (char *)"HANDOVER_GENERATION=1", NULL};
+
+static struct listener_spec inet_spec(int type, const char *host, uint16_t port)
+{
+	return (struct listener_spec){.type = type,
+				      .host = host,
+				      .port = port,
+				      .backlog = 16,
+				      .ipv6_only = -1,
+				      .reuseaddr = true};
+}
+
+static const char *path_of(const char *name)
+{
+	static char path[300];
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	return path;
+}
+
+static struct listener_spec unix_spec(const char *path)
+{
+	return (struct listener_spec){.type = SOCK_STREAM,
+				      .path = path,
+				      .backlog = 16,
+				      .mode = 0660,
+				      .ipv6_only = -1,
+				      .reuseaddr = true};
+}
+
+static struct listener open_ok(const struct listener_spec *spec)
+{
+	struct listener listener = {.fd = -1};
+	char *error = NULL;
+
+	if (listener_open(spec, &listener, &error) < 0)
+		fail_msg("%s", error);
+	assert_int_equal(fcntl(listener.fd, F_GETFD), FD_CLOEXEC);
+	assert_true(fcntl(listener.fd, F_GETFL) & O_NONBLOCK);
+	return listener;
+}
+
+static void assert_open_fails(const struct listener_spec *spec, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void assert_open_fails(const struct listener_spec *spec, int code, const char *format, ...)
+{
+	struct listener listener = {.fd = -77};
+	char *error = NULL, expected[512];
+	va_list args;
+	int r;
+
+	va_start(args, format);
+	vsnprintf(expected, sizeof(expected), format, args);
+	va_end(args);
+	r = listener_open(spec, &listener, &error);
+	assert_non_null(error);
+	assert_string_equal(error, expected);
+	free(error);
+	assert_int_equal(r, -code);
+	assert_int_equal(listener.fd, -77);
+	assert_int_equal(listener_open(spec, &listener, NULL),
+			 -code); /* who does not ask for words gets none */
+}
+
+static int connect_to(int family, const char *host, uint16_t port)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port)};
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+	cleanup_close int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int r;
+
+	if (family == AF_INET) {
+		inet_pton(AF_INET, host, &in.sin_addr);
+		r = connect(fd, (struct sockaddr *)&in, sizeof(in));
+	} else {
+		inet_pton(AF_INET6, host, &in6.sin6_addr);
+		r = connect(fd, (struct sockaddr *)&in6, sizeof(in6));
+	}
+	return r == -1 ? -errno : TAKE_FD(fd);
+}
+
+static int connect_path(const char *path)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	strcpy(un.sun_path, path);
+	return connect(fd, (struct sockaddr *)&un, sizeof(un)) == -1 ? -errno : TAKE_FD(fd);
+}
+
+static void assert_reached(int fd)
+{
+	if (fd < 0)
+		fail_msg("connect: %s", strerror(-fd));
+	close(fd);
+}
+
+/* --- TCP and UDP --- */
+
+static void test_opens_and_describes(void **state)
+{
+	static const struct {
+		int type;
+		const char *host, *text;
+		bool v4, v6;
+	} rows[] = {
+	    {SOCK_STREAM, "127.0.0.1", "tcp 127.0.0.1:", true, false},
+	    {SOCK_STREAM, "0.0.0.0", "tcp 0.0.0.0:", true, false},
+	    {SOCK_STREAM, "::1", "tcp [::1]:", false, true},
+	    {SOCK_STREAM, "::", "tcp [::]:", true, true},
+	    {SOCK_STREAM, "", "tcp [::]:", true, true},
+	    {SOCK_STREAM, "*", "tcp [::]:", true, true},
+	    {SOCK_STREAM, "localhost", "tcp 127.0.0.1:", true, false},
+	    {SOCK_DGRAM, "127.0.0.1", "udp 127.0.0.1:", false, false},
+	    {SOCK_DGRAM, "*", "udp [::]:", false, false},
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		uint16_t port = support_free_port();
+		struct listener_spec spec = inet_spec(rows[i].type, rows[i].host, port);
+		struct listener listener = open_ok(&spec);
+		char text[LISTENER_TEXT_MAX], expected[LISTENER_TEXT_MAX];
+
+		listener_describe(&listener, text, sizeof(text));
+		snprintf(expected, sizeof(expected), "%s%u", rows[i].text, port);
+		assert_string_equal(text, expected);
+		assert_true(listener_is_alive(&listener));
+		if (rows[i].v4)
+			assert_reached(connect_to(AF_INET, "127.0.0.1", port));
+		if (rows[i].v6)
+			assert_reached(connect_to(AF_INET6, "::1", port));
+		if (!rows[i].v6)
+			assert_int_equal(connect_to(AF_INET6, "::1", port), -ECONNREFUSED);
+		listener_close(&listener);
+		assert_int_equal(listener.fd, -1);
+		assert_int_equal(connect_to(AF_INET, "127.0.0.1", port), -ECONNREFUSED);
+		assert_string_equal(listener_describe(&listener, text, sizeof(text)), "closed");
+		listener_close(&listener);
+	}
+}
+
+static void test_ipv6_only(void **state)
+{
+	uint16_t port = support_free_port();
+	struct listener_spec six = inet_spec(SOCK_STREAM, "::", port),
+			     four = inet_spec(SOCK_STREAM, "0.0.0.0", port);
+	struct listener a, b;
+	(void)state;
+
+	six.ipv6_only = 1;
+	a = open_ok(&six);
+	b = open_ok(&four); /* they do not clash */
+	listener_close(&a);
+	listener_close(&b);
+}
+
+static void test_udp_receives(void **state)
+{
+	uint16_t port = support_free_port();
+	struct listener_spec spec = inet_spec(SOCK_DGRAM, "127.0.0.1", port);
+	struct listener listener;
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port)};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	unsigned waiting, limit;
+	(void)state;
+
+	spec.receive_buffer = 32768;
+	listener = open_ok(&spec);
+	inet_pton(AF_INET, "127.0.0.1", &in.sin_addr);
+	assert_false(listener_has_queue(&listener));
+	assert_int_equal(sendto(fd, "x", 1, 0, (struct sockaddr *)&in, sizeof(in)), 1);
+	assert_true(listener_has_queue(&listener));
+	assert_int_equal(listener_queue(&listener, &waiting, &limit), -EOPNOTSUPP);
+	close(fd);
+	listener_close(&listener);
+}
+
+static int buffer_size(int fd, int option)
+{
+	int size;
+	socklen_t len = sizeof(size);
+
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, option, &size, &len), 0);
+	return size / 2;
+}
+
+static void test_options(void **state)
+{
+	struct listener_spec spec = inet_spec(SOCK_STREAM, "127.0.0.1", support_free_port());
+	struct listener listener;
+	int on = 0;
+	socklen_t len = sizeof(on);
+	(void)state;
+
+	spec.receive_buffer = 40000;
+	spec.send_buffer = 50000;
+	listener = open_ok(&spec);
+	assert_int_equal(buffer_size(listener.fd, SO_RCVBUF), 40000);
+	assert_int_equal(buffer_size(listener.fd, SO_SNDBUF), 50000);
+	assert_int_equal(getsockopt(listener.fd, SOL_SOCKET, SO_REUSEADDR, &on, &len), 0);
+	assert_int_equal(on, 1);
+	listener_close(&listener);
+
+	spec.reuseaddr = false;
+	listener = open_ok(&spec);
+	assert_int_equal(getsockopt(listener.fd, SOL_SOCKET, SO_REUSEADDR, &on, &len), 0);
+	assert_int_equal(on, 0);
+	listener_close(&listener);
+
+	spec = inet_spec(SOCK_STREAM, "198.51.100.1", spec.port); /* TEST-NET-2: nobody's */
+	spec.freebind = true;
+	listener = open_ok(&spec);
+	listener_close(&listener);
+	spec.host = "2001:db8::1";
+	listener = open_ok(&spec);
+	listener_close(&listener);
+}
+
+static void test_address_errors(void **state)
+{
+	uint16_t port = support_free_port();
+	struct listener_spec spec = inet_spec(SOCK_STREAM, "127.0.0.1", 0);
+	(void)state;
+
+	assert_open_fails(
+	    &spec, EINVAL,
+	    "cannot bind tcp 127.0.0.1:0: port 0 means another port at every start; name one");
+	spec = inet_spec(SOCK_STREAM, "198.51.100.1", port);
+	assert_open_fails(&spec, EADDRNOTAVAIL,
+			  "cannot bind tcp 198.51.100.1:%u: 198.51.100.1 is not an address of this "
+			  "machine; set freebind "
+			  "= yes if it comes later",
+			  port);
+	spec = inet_spec(SOCK_DGRAM, "2001:db8::1", port);
+	assert_open_fails(&spec, EADDRNOTAVAIL,
+			  "cannot bind udp [2001:db8::1]:%u: 2001:db8::1 is not an address of this "
+			  "machine; set freebind "
+			  "= yes if it comes later",
+			  port);
+}
+
+static void test_in_use(void **state)
+{
+	static const int types[] = {SOCK_STREAM, SOCK_DGRAM};
+	static char **const envs[] = {no_env, worker_env};
+	(void)state;
+
+	for (size_t i = 0; i < 4; i++) {
+		uint16_t port = support_free_port();
+		struct listener_spec spec = inet_spec(types[i % 2], "127.0.0.1", port);
+		struct listener listener = open_ok(&spec);
+		const char *protocol = types[i % 2] == SOCK_STREAM ? "tcp" : "udp";
+		struct support_holder holder;
+
+		assert_open_fails(
+		    &spec, EADDRINUSE,
+		    "cannot bind %s 127.0.0.1:%u: address in use by this process itself", protocol,
+		    port);
+		holder = support_hold(listener.fd, envs[i / 2]);
+		spec.host = "*";
+		assert_open_fails(&spec, EADDRINUSE,
+				  "cannot bind %s [::]:%u: address in use by cat (pid %d%s)",
+				  protocol, port, (int)holder.pid,
+				  i / 2 == 1 ? ", a worker of the instance payments" : "");
+		support_stop_holder(&holder);
+	}
+}
+
+/* What an unprivileged user is told; the first port that is free for all is a setting of the
+ * machine. */
+static void try_privileged_port(void *arg)
+{
+	struct listener listener;
+	char *error = NULL, *text = NULL, expected[200];
+	int out = *(int *)arg;
+	unsigned first;
+	struct listener_spec spec;
+
+	if (fd_read_file("/proc/sys/net/ipv4/ip_unprivileged_port_start", 100, &text, NULL) < 0)
+		_exit(3);
+	first = (unsigned)atoi(text);
+	free(text);
+	if (geteuid() == 0 && setresuid(65534, 65534, 65534) == -1)
+		_exit(4);
+	spec = inet_spec(SOCK_STREAM, "127.0.0.1", (uint16_t)(first > 1 ? first - 1 : 1));
+	snprintf(expected, sizeof(expected),
+		 "cannot bind tcp 127.0.0.1:%u: permission denied: ports below %u need root or "
+		 "CAP_NET_BIND_SERVICE",
+		 spec.port, first);
+	if (first <= 1)
+		_exit(listener_open(&spec, &listener, &error) == 0 ? 0 : 5);
+	if (listener_open(&spec, &listener, &error) != -EACCES)
+		_exit(6);
+	if (strcmp(error, expected) != 0) {
+		dprintf(out, "%s\n", error);
+		_exit(7);
+	}
+	free(error);
+}
+
+static void test_privileged_port(void **state)
+{
+	int status, out = 2;
+	pid_t pid = support_fork(try_privileged_port, &out);
+	(void)state;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+/* --- Unix --- */
+
+static void test_unix_mode_and_name(void **state)
+{
+	struct listener_spec spec = unix_spec(path_of("mode.sock"));
+	char path[300], text[LISTENER_TEXT_MAX], expected[LISTENER_TEXT_MAX + 10];
+	struct sockaddr_un un = {.sun_family = 0};
+	socklen_t len = sizeof(un);
+	struct listener listener;
+	struct stat st;
+	mode_t old;
+	(void)state;
+
+	strcpy(path, spec.path);
+	spec.path = path;
+	spec.mode = 0666;
+	spec.group = "0"; /* a number is as good as a name */
+	if (geteuid() == 0)
+		spec.owner = "65534";
+	else
+		spec.group = NULL;
+	old = umask(0077); /* our umask has no say */
+	listener = open_ok(&spec);
+	umask(old);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode, S_IFSOCK | 0666);
+	assert_int_equal(st.st_uid, geteuid() == 0 ? 65534 : geteuid());
+	assert_int_equal(getsockname(listener.fd, (struct sockaddr *)&un, &len), 0);
+	assert_string_equal(un.sun_path, path);
+	snprintf(expected, sizeof(expected), "unix %s", path);
+	assert_string_equal(listener_describe(&listener, text, sizeof(text)), expected);
+	assert_reached(connect_path(path));
+	listener_close(&listener);
+	assert_int_equal(stat(path, &st), -1);
+}
+
+static void test_unix_errors(void **state)
+{
+	char path[300], long_path[200];
+	struct listener_spec spec;
+	struct stat st;
+	(void)state;
+
+	memset(long_path, 'x', sizeof(long_path));
+	memcpy(long_path, "/tmp/", 5);
+	long_path[108] = '\0';
+	spec = unix_spec(long_path);
+	assert_open_fails(
+	    &spec, ENAMETOOLONG,
+	    "cannot bind unix %s: the path has 108 bytes, a socket's path may have at most 107",
+	    long_path);
+
+	spec = unix_spec("/no/such/dir/x.sock");
+	assert_open_fails(
+	    &spec, ENOENT,
+	    "cannot bind unix /no/such/dir/x.sock: the directory /no/such/dir does not exist");
+	spec.path = "/dev/null/x.sock";
+	assert_open_fails(&spec, ENOTDIR,
+			  "cannot bind unix /dev/null/x.sock: /dev/null is no directory");
+
+	unit_write(directory, "plain", "precious", 8);
+	strcpy(path, path_of("plain"));
+	spec.path = path;
+	assert_open_fails(&spec, EEXIST,
+			  "cannot bind unix %s: there is a regular file in its place, which is "
+			  "left alone; move it away",
+			  path);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, 8);
+
+	strcpy(path, path_of("link"));
+	assert_int_equal(symlink("nowhere", path), 0);
+	assert_open_fails(&spec, EEXIST,
+			  "cannot bind unix %s: there is a symbolic link in its place, which is "
+			  "left alone; move it away",
+			  path);
+	spec.path = directory;
+	assert_open_fails(&spec, EEXIST,
+			  "cannot bind unix %s: there is a directory in its place, which is left "
+			  "alone; move it away",
+			  directory);
+
+	strcpy(path, path_of("owner.sock"));
+	spec.path = path;
+	spec.owner = "no-such-user";
+	assert_open_fails(&spec, ENOENT, "cannot bind unix %s: there is no user no-such-user",
+			  path);
+	spec.owner = NULL;
+	spec.group = "no-such-group";
+	assert_open_fails(&spec, ENOENT, "cannot bind unix %s: there is no group no-such-group",
+			  path);
+	assert_int_equal(lstat(path, &st), -1); /* nothing is left of the tries */
+}
+
+static void try_without_rights(void *arg)
+{
+	const char *path = arg;
+	struct listener_spec spec = unix_spec(path);
+	struct listener listener;
+	char *error = NULL, expected[600];
+
+	if (geteuid() == 0 && setresuid(65534, 65534, 65534) == -1)
+		_exit(4);
+	snprintf(expected, sizeof(expected),
+		 "cannot bind unix %s: permission denied: we (uid %u) may not make files in /",
+		 path, geteuid());
+	if (listener_open(&spec, &listener, &error) != -EACCES)
+		_exit(6);
+	_exit(strcmp(error, expected) == 0 ? 0 : 7);
+}
+
+static void test_unix_without_rights(void **state)
+{
+	char path[] = "/handover-test.sock";
+	int status;
+	pid_t pid = support_fork(try_without_rights, path);
+	(void)state;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static void assert_no_file_like(const char *beginning)
+{
+	DIR *list = opendir(directory);
+	const struct dirent *entry;
+
+	while ((entry = readdir(list)) != NULL)
+		if (strncmp(entry->d_name, beginning, strlen(beginning)) == 0)
+			fail_msg("%s is left", entry->d_name);
+	closedir(list);
+}
+
+static void test_unix_left_over_is_replaced(void **state)
+{
+	struct listener_spec spec = unix_spec(path_of("left.sock"));
+	struct listener first, second;
+	char path[300];
+	(void)state;
+
+	strcpy(path, spec.path);
+	spec.path = path;
+	first = open_ok(&spec);
+	close(first.fd); /* as a process that died leaves it */
+	free(first.path);
+	assert_int_equal(connect_path(path), -ECONNREFUSED);
+	second = open_ok(&spec);
+	assert_reached(connect_path(path));
+	listener_close(&second);
+	assert_int_equal(connect_path(path), -ENOENT);
+	assert_no_file_like("left.sock");
+}
+
+static void test_unix_in_use(void **state)
+{
+	struct listener_spec spec = unix_spec(path_of("used.sock"));
+	struct support_holder holder;
+	struct listener listener;
+	char path[300];
+	int fds[32], n = 0, fd;
+	(void)state;
+
+	strcpy(path, spec.path);
+	spec.path = path;
+	spec.backlog = 1;
+	listener = open_ok(&spec);
+	assert_open_fails(&spec, EADDRINUSE,
+			  "cannot bind unix %s: address in use by this process itself", path);
+	free(listener.path);
+	holder = support_hold(listener.fd, worker_env);
+	assert_open_fails(&spec, EADDRINUSE,
+			  "cannot bind unix %s: address in use by cat (pid %d, a worker of the "
+			  "instance payments)",
+			  path, (int)holder.pid);
+	/* A full queue is a living process, too. */
+	do {
+		struct sockaddr_un un = {.sun_family = AF_UNIX};
+
+		strcpy(un.sun_path, path);
+		fd = fds[n++] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		assert_true(n < 32);
+		fd = connect(fd, (struct sockaddr *)&un, sizeof(un));
+	} while (fd == 0);
+	assert_int_equal(errno, EAGAIN);
+	assert_open_fails(&spec, EADDRINUSE,
+			  "cannot bind unix %s: address in use by cat (pid %d, a worker of the "
+			  "instance payments)",
+			  path, (int)holder.pid);
+	while (n > 0)
+		close(fds[--n]);
+	support_stop_holder(&holder);
+	listener = open_ok(&spec);
+	listener_close(&listener);
+}
+
+static void test_unix_foreign_file_is_not_unlinked(void **state)
+{
+	struct listener_spec spec = unix_spec(path_of("foreign.sock"));
+	struct listener ours, theirs;
+	char path[300], aside[300];
+	(void)state;
+
+	strcpy(path, spec.path);
+	spec.path = path;
+	strcpy(aside, path_of("aside.sock"));
+	ours = open_ok(&spec);
+	assert_int_equal(rename(path, aside), 0);
+	theirs = open_ok(&spec);
+	listener_close(&ours);
+	assert_reached(connect_path(path));
+	listener_close(&theirs);
+	assert_int_equal(connect_path(path), -ENOENT);
+	assert_int_equal(connect_path(aside), -ECONNREFUSED);
+}
+
+/* --- changing --- */
+
+static void test_update(void **state)
+{
+	struct listener_spec spec = unix_spec(path_of("update.sock"));
+	struct listener listener;
+	unsigned waiting, limit;
+	char path[300], *error = NULL;
+	struct stat st;
+	(void)state;
+
+	strcpy(path, spec.path);
+	spec.path = path;
+	listener = open_ok(&spec);
+	assert_int_equal(listener_queue(&listener, &waiting, &limit), 0);
+	assert_int_equal(limit, 16);
+	spec.mode = 0600;
+	spec.backlog = 9;
+	spec.send_buffer = 30000;
+	assert_int_equal(listener_update(&listener, &spec, &error), 0);
+	assert_int_equal(listener_queue(&listener, &waiting, &limit), 0);
+	assert_int_equal(limit, 9);
+	assert_int_equal(buffer_size(listener.fd, SO_SNDBUF), 30000);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	spec.owner = "no-such-user";
+	assert_int_equal(listener_update(&listener, &spec, &error), -ENOENT);
+	assert_non_null(strstr(error, "there is no user no-such-user"));
+	free(error);
+	error = NULL;
+	spec.owner = NULL;
+	unlink(path);
+	unit_write(directory, "update.sock", "", 0);
+	assert_int_equal(listener_update(&listener, &spec, &error), -ENOTSOCK);
+	free(error);
+	listener_close(&listener);
+	assert_int_equal(stat(path, &st), 0); /* not ours */
+}
+
+/* --- adopting --- */
+
+static void assert_adopt_fails(int fd, int code, const char *reason)
+{
+	struct listener listener = {.fd = -77};
+	char *error = NULL, expected[200];
+
+	assert_int_equal(listener_adopt(fd, "web", &listener, &error), -code);
+	snprintf(expected, sizeof(expected),
+		 "cannot use descriptor %d, 'web', of the service manager: %s", fd, reason);
+	assert_string_equal(error, expected);
+	free(error);
+	assert_int_equal(listener.fd, -77);
+	assert_int_equal(fcntl(fd, F_GETFD) == -1, 0); /* still open: the caller's */
+}
+
+static void test_adopt(void **state)
+{
+	uint16_t port = support_free_port();
+	struct listener_spec specs[] = {inet_spec(SOCK_STREAM, "127.0.0.1", port),
+					inet_spec(SOCK_DGRAM, "::1", port),
+					unix_spec(path_of("adopt.sock"))};
+	char path[300], *error = NULL, text[LISTENER_TEXT_MAX], text2[LISTENER_TEXT_MAX];
+	(void)state;
+
+	strcpy(path, specs[2].path);
+	specs[2].path = path;
+	for (int i = 0; i < 3; i++) {
+		struct listener opened = open_ok(&specs[i]), adopted;
+
+		fcntl(opened.fd, F_SETFL, 0);
+		fcntl(opened.fd, F_SETFD, 0);
+		assert_int_equal(listener_adopt(opened.fd, "web", &adopted, &error), 0);
+		assert_int_equal(fcntl(adopted.fd, F_GETFD), FD_CLOEXEC);
+		assert_true(fcntl(adopted.fd, F_GETFL) & O_NONBLOCK);
+		assert_int_equal(adopted.fd, opened.fd);
+		assert_int_equal(adopted.type, specs[i].type);
+		if (adopted.type == SOCK_STREAM)
+			assert_int_equal(adopted.backlog, 16);
+		assert_null(adopted.path);
+		listener_describe(&opened, text, sizeof(text));
+		assert_string_equal(listener_describe(&adopted, text2, sizeof(text2)), text);
+		listener_close(&adopted);
+		free(opened.path);
+	}
+	assert_int_equal(connect_path(path), -ECONNREFUSED); /* the manager's file is still there */
+}
+
+static void test_adopt_refuses(void **state)
+{
+	struct listener_spec spec = inet_spec(SOCK_STREAM, "127.0.0.1", support_free_port());
+	struct listener listener = open_ok(&spec);
+	int fd, pair[2];
+	(void)state;
+
+	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	assert_adopt_fails(fd, ENOTSOCK, "it is no socket");
+	close(fd);
+	fd = connect_to(AF_INET, "127.0.0.1", spec.port);
+	assert_adopt_fails(
+	    fd, EINVAL,
+	    "it is a connection, not a listening socket (Accept=yes in the .socket unit?)");
+	close(fd);
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_adopt_fails(fd, EINVAL, "it is bound to no address");
+	close(fd);
+	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0);
+	assert_adopt_fails(fd, EAFNOSUPPORT, "it is no IPv4, IPv6 or Unix socket");
+	close(fd);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	assert_adopt_fails(pair[0], ESOCKTNOSUPPORT, "it is no stream and no datagram socket");
+	close(pair[0]);
+	close(pair[1]);
+	listener_close(&listener);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	directory = unit_directory();
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	unit_remove(directory);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_opens_and_describes),
+	    cmocka_unit_test(test_ipv6_only),
+	    cmocka_unit_test(test_udp_receives),
+	    cmocka_unit_test(test_options),
+	    cmocka_unit_test(test_address_errors),
+	    cmocka_unit_test(test_in_use),
+	    cmocka_unit_test(test_privileged_port),
+	    cmocka_unit_test(test_unix_mode_and_name),
+	    cmocka_unit_test(test_unix_errors),
+	    cmocka_unit_test(test_unix_without_rights),
+	    cmocka_unit_test(test_unix_left_over_is_replaced),
+	    cmocka_unit_test(test_unix_in_use),
+	    cmocka_unit_test(test_unix_foreign_file_is_not_unlinked),
+	    cmocka_unit_test(test_update),
+	    cmocka_unit_test(test_adopt),
+	    cmocka_unit_test(test_adopt_refuses),
+	};
+
+	return cmocka_run_group_tests_name("listener", tests, set_up, tear_down);
+}
