@@ -248,7 +248,7 @@ static void add_pool(const struct progress *progress, const struct progress_pool
 
 	buf_printf(&name, "  %-*s ", (int)name_width, pool->name);
 	if (pool->generation >= 0 && columns >= 60)
-		buf_printf(&name, " gen %-4ld ", pool->generation);
+		buf_printf(&name, " gen %-3ld ", pool->generation);
 	add_counts(progress, pool, &counts);
 	room = (unsigned)(name.len + counts.len + 1);
 	bar = columns > room ? columns - room : 0;

@@ -51,13 +51,15 @@ static void orders_count_loss(struct pool_runtime *runtime, const struct order *
 
 static void orders_draining(struct engine *engine, struct proc *proc, const struct order *order)
 {
-	struct buf work = {0};
+	char work[64] = "";
 	bool late = order->reason == END_START_TIMEOUT;
 
 	proc->leaving_at = clock_now();
 	probe_stop(proc);
 	orders_count_loss(&engine->pools[proc->ref.pool], order);
-	proc_describe_work(proc, &work);
+	if (proc->has_inflight && proc->inflight > 0)
+		snprintf(work, sizeof(work), " for %lu request%s in flight", proc->inflight,
+			 proc->inflight == 1 ? "" : "s");
 	events_tell(engine,
 		    HAPPENING("worker-draining", late ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
 			      ORDERS_WORKER(proc), .reason = end_reason_name(order->reason),
@@ -65,9 +67,7 @@ static void orders_draining(struct engine *engine, struct proc *proc, const stru
 		    late ? "%s was not ready in time: it is told to stop and has %s%s"
 		    : order->reason == END_OWN_WISH ? "%s stops by its own wish and has %s%s"
 						    : "%s drains and has %s%s",
-		    PROC_TEXT(proc), DURATION_TEXT(order->usec),
-		    work.data != NULL ? work.data : "");
-	buf_free(&work);
+		    PROC_TEXT(proc), DURATION_TEXT(order->usec), work);
 }
 
 /* Who, how long it had, and what it was doing if it told us. */

@@ -179,6 +179,8 @@ void probe_stop(struct proc *proc)
 
 	if (probe == NULL)
 		return;
+	if (proc->failure == NULL && probe->last[0] != '\0')
+		proc->failure = strdup(probe->last); /* for the report */
 	if (probe->pid > 0) {
 		/* reaped as an orphan when it is gone */
 		reap_kill_group(probe->pid);
@@ -192,5 +194,7 @@ void probe_stop(struct proc *proc)
 
 const char *probe_last(const struct proc *proc)
 {
-	return proc->probe != NULL && proc->probe->last[0] != '\0' ? proc->probe->last : NULL;
+	if (proc->probe == NULL)
+		return proc->failure;
+	return proc->probe->last[0] != '\0' ? proc->probe->last : NULL;
 }

@@ -120,6 +120,9 @@ struct config_section *config_values_find(const struct config_values *values, co
 /* Takes one line into a section. 0 or -ENOMEM. */
 int config_values_set(struct config_section *section, const char *name, const char *value,
 		      const struct config_place *place, struct config_problems *problems);
+/* A line whose value could not be used: the key is not missing, and may not come again. */
+void config_values_note(struct config_section *section, const char *name,
+			const struct config_place *place);
 /* What was written for a key, and where; texts is NULL if nothing was. */
 const struct config_entry *config_values_entry(const struct config_section *section,
 					       const char *name);

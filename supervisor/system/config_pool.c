@@ -96,10 +96,13 @@ const struct key_type type_workers = {.read = read_workers, .show = show_workers
 
 static int read_ready_delay(const char *text, struct pool_spec *pool, struct buf *why)
 {
+	usec_t delay = 0;
+
 	pool->ready = READY_DELAY;
-	if (parse_duration(text, &pool->ready_delay) == 0 &&
-	    pool->ready_delay <= 86400 * USEC_PER_SEC)
+	if (parse_duration(text, &delay) == 0 && delay <= 86400 * USEC_PER_SEC) {
+		pool->ready_delay = delay;
 		return 0;
+	}
 	buf_printf(why, "delay: %s is not a duration up to 1d, such as 500ms or 2s", QUOTE(text));
 	return -EINVAL;
 }

@@ -208,7 +208,12 @@ static int read_key(struct reader *reader, char *line)
 		/* Once is enough. */
 		reader->skip = true;
 	}
-	if (end_value(reader, line, value) < 0 || reader->section == NULL)
+	if (end_value(reader, line, value) < 0) {
+		if (reader->section != NULL)
+			config_values_note(reader->section, line, &reader->place);
+		return 0;
+	}
+	if (reader->section == NULL)
 		return 0;
 	return keep_line(reader, line, value) < 0 ? -ENOMEM : 1;
 }

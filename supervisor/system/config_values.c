@@ -262,6 +262,15 @@ int config_values_set(struct config_section *section, const char *name, const ch
 	return *value == '\0' ? 0 : add_text(entry, value, place);
 }
 
+void config_values_note(struct config_section *section, const char *name,
+			const struct config_place *place)
+{
+	int i = keys_find(section->kind, name);
+
+	if (i >= 0)
+		section->entries[i].place = *place;
+}
+
 const struct config_entry *config_values_entry(const struct config_section *section,
 					       const char *name)
 {

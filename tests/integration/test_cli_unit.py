@@ -520,7 +520,7 @@ def test_man_page_and_completions_know_all():
     for command in COMMANDS:
         assert re.search(rf"^\.It (?:Xo\n\.)?Ic {command}\b", page, re.M), f"man page: {command}"
         for option in options_of(command):
-            assert re.search(rf"(Fl|,) -{option}\b", page), f"man page: --{option}"
+            assert re.search(rf"(Fl|,|\|) -{option}\b", page), f"man page: --{option}"
             for name, text in texts:
                 assert re.search(rf"(--|-l |'){option}\b", text), f"{name}: --{option}"
         for name, text in texts:

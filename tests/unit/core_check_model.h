@@ -96,6 +96,8 @@ static inline void check_slot_filled(struct sim *sim, const struct pool *pool, u
 		book->ended = true;
 	CHECK(sim, pool->state != POOL_ACTIVE || slot->current != CORE_NONE ||
 		       slot->restart_at != NEVER || book->ended ||
+		       (pool->rollout.state != ROLLOUT_NONE &&
+			pool->rollout.old_state == POOL_STOPPED) ||
 		       (check_is_covered(pool, s) && !check_is_turned(pool, s)));
 }
 

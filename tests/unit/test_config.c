@@ -233,7 +233,7 @@ static const struct row pool_rows[] = {
     {"start_timeout = 0", NULL, "must be between 1ms and 1d, but is 0"},
     {"start_timeout = 2d", NULL, "must be between 1ms and 1d, but is 2d"},
     {"start_timeout = infinity", NULL, "must be between 1ms and 1d, but is infinity"},
-    {"start_timeout = 30", NULL, "'30' has no unit; write '30s' or '30ms'"},
+    {"start_timeout = 30", NULL, "'30' has no unit; write 30s or 30ms"},
     {"start_timeout = soon", NULL, "'soon' is not a duration such as 500ms, 7s, 2min or 1h"},
     {"drain_signal = QUIT", "SIGQUIT", NULL},
     {"drain_signal = 15", "SIGTERM", NULL},
@@ -253,6 +253,7 @@ static const struct row pool_rows[] = {
     {"dump_signal = off", "off", NULL},
     {"dump_signal = 0", "off", NULL},
     {"dump_signal = SIGSTOP", NULL, "SIGSTOP cannot be caught, so that no worker could act on it"},
+    {"dump_timeout = 2s", "2s", NULL},
     {"dump_timeout = 10us", NULL, "must be between 1ms and 1h, but is 10us"},
     {"watchdog = 5s", "5s", NULL},
     {"watchdog = 0", "off", NULL},
@@ -288,6 +289,7 @@ static const struct row pool_rows[] = {
     {"user = 1000", "1000", NULL},
     {"user = a b", NULL, "'a b' is not a name or number"},
     {"user = -x", NULL, "'-x' is not a name or number"},
+    {"group = staff", "staff", NULL},
     {"group = ''", NULL, "'' is not a name or number"},
     {"supplementary_groups = a,b c", "a b c", NULL},
     {"supplementary_groups = a:b", NULL, "'a:b' is not a name or number"},
@@ -391,7 +393,7 @@ static const struct row socket_rows[] = {
     {"listen = unix:@x", NULL, "abstract addresses are not supported: anybody on the host could take or reach them"},
     {"listen = unix:/run/", NULL, "'/run/' is a directory's name"},
     {"listen = unix:/", NULL, "'/' is a directory's name"},
-    {"listen = unix:/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    {"listen = unix:/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
      NULL, "the path has 108 bytes; the kernel takes 107"},
     {"listen = systemd:", NULL, "'' is not the name of a socket from systemd (FileDescriptorName=)"},
     {"listen = systemd:a:b", NULL, "'a:b' is not the name of a socket from systemd (FileDescriptorName=)"},
@@ -410,6 +412,7 @@ static const struct row socket_rows[] = {
     {"ipv6_only = 6", NULL, "'6' is neither yes nor no"},
     {"receive_buffer = 256K", "262144", NULL},
     {"receive_buffer = 1", NULL, "must be between 1K and 1G, but is 1"},
+    {"send_buffer = 1G", "1073741824", NULL},
     {"send_buffer = 2G", NULL, "must be between 1K and 1G, but is 2G"},
     {"reuseport = yes", NULL, "is not supported by this version"},
     {"lisen = x", NULL, "unknown key; did you mean 'listen'?"},
@@ -453,8 +456,8 @@ static void run_rows(const struct row *rows, size_t n, const char *title, const 
 		key_of(rows[i].line, key);
 		/* A key that the frame has too is left out of it, so that the row's is the only one. */
 		snprintf(text, sizeof(text), "%s[%s]\n%s\n%s", before, title, rows[i].line, after);
-		if (strncmp(after, "listen", 6) == 0 && strcmp(key, "listen") == 0)
-			snprintf(text, sizeof(text), "%s[%s]\n%s\n", before, title, rows[i].line);
+		if (strcmp(key, "listen") == 0)
+			snprintf(text, sizeof(text), "%s[%s]\n%s\n%s", before, title, rows[i].line, strchr(after, '\n') + 1);
 		if (strcmp(title, "pool:api") == 0)
 			snprintf(text, sizeof(text), "[pool:api]\n%s\n%s%s", rows[i].line,
 				 strcmp(key, "command") == 0 ? "" : "command = /bin/true\n",
@@ -503,7 +506,20 @@ static void test_supervisor_keys(void **state)
 	run_rows(supervisor_rows, ARRAY_LEN(supervisor_rows), "supervisor", POOL, "", supervisor_value);
 }
 
-/* Every key has a row that is taken and, unless everything is, one that is refused. */
+/* Keys that need more around them than a row has. */
+static bool is_tested_elsewhere(enum key_section section, const char *name)
+{
+	static const char *const unix_keys[] = {"mode", "owner", "group"};
+
+	if (section == KEY_POOL)
+		return strcmp(name, "sockets") == 0;
+	for (size_t i = 0; i < ARRAY_LEN(unix_keys); i++)
+		if (strcmp(name, unix_keys[i]) == 0)
+			return true;
+	return false;
+}
+
+/* A key without a row that is taken would be one that nobody ever tried. */
 static void test_every_key_has_rows(void **state)
 {
 	static const struct {
@@ -522,17 +538,11 @@ static void test_every_key_has_rows(void **state)
 	for (i = 0; i < n; i++) {
 		bool taken = false;
 
-		/* These belong to Unix sockets: test_unix_keys. */
-		if (infos[i].section == KEY_SOCKET &&
-		    (strcmp(infos[i].name, "mode") == 0 || strcmp(infos[i].name, "owner") == 0 ||
-		     strcmp(infos[i].name, "group") == 0))
-			continue;
 		for (j = 0; j < tables[infos[i].section].n; j++)
 			if (strcmp(key_of(tables[infos[i].section].rows[j].line, key), infos[i].name) == 0 &&
 			    tables[infos[i].section].rows[j].value != NULL)
 				taken = true;
-		if (!taken && strcmp(infos[i].name, "group") != 0 && strcmp(infos[i].name, "dump_timeout") != 0 &&
-		    strcmp(infos[i].name, "send_buffer") != 0)
+		if (!taken && !is_tested_elsewhere(infos[i].section, infos[i].name))
 			fail_msg("no row for %s", infos[i].name);
 	}
 }
@@ -625,8 +635,8 @@ static void test_cross_checks(void **state)
 		    "x.ini:1: [socket:s] listen: is missing; say where to listen: tcp://HOST:PORT, udp://HOST:PORT, "
 		    "unix:/PATH or systemd:NAME\n");
 	assert_said(SOCKET_A POOL "sockets = a\nsockets = b, c\n",
-		    "x.ini:7: [pool:api] sockets: there is no [socket:b]; did you mean 'a'?\n"
-		    "x.ini:7: [pool:api] sockets: there is no [socket:c]; did you mean 'a'?\n" + 0);
+		    "x.ini:7: [pool:api] sockets: there is no [socket:b]\n"
+		    "x.ini:7: [pool:api] sockets: there is no [socket:c]\n");
 }
 
 static void test_cross_sockets(void **state)
@@ -838,7 +848,7 @@ static void test_all_mistakes_at_once(void **state)
 		    "nonsense\n"
 		    "[socket:s]\n"
 		    "listen = tcp://x:0\n",
-		    "x.ini:2: [supervisor] lame_duck: '5' has no unit; write '5s' or '5ms'\n"
+		    "x.ini:2: [supervisor] lame_duck: '5' has no unit; write 5s or 5ms\n"
 		    "x.ini:3: [pool:api] command: is missing; say what a worker runs\n"
 		    "x.ini:3: [pool:api] ready: is missing; say how a worker becomes ready: notify, delay:2s, fd:N or exec:CMD\n"
 		    "x.ini:4: [pool:api] command: a double quote (\") is not closed; for the character itself write \\\"\n"
@@ -874,7 +884,6 @@ static void test_dropins(void **state)
 				     "ready = notify\n[supervisor]\nlog_level = debug\n";
 
 	(void)state;
-	unit_write(reading.directory, "x.ini", POOL "workers = 2\nenvironment = A=1\nsuccess_codes = 9\n", 94);
 	unit_write(reading.directory, "x.ini", POOL "workers = 2\nenvironment = A=1\nsuccess_codes = 9\n",
 		   strlen(POOL "workers = 2\nenvironment = A=1\nsuccess_codes = 9\n"));
 	unit_write(reading.directory, "x.ini.d/10.ini", first, strlen(first));

@@ -254,6 +254,21 @@ static void test_address_errors(void **state)
 			  port);
 }
 
+static void test_name_without_address(void **state)
+{
+	char name[71], *error = NULL;
+	struct listener_spec spec = inet_spec(SOCK_STREAM, name, 20000);
+	struct listener listener;
+	(void)state;
+
+	memset(name, 'x', 70); /* longer than a label may be, so that no name server is asked */
+	name[70] = '\0';
+	assert_int_equal(listener_open(&spec, &listener, &error), -EADDRNOTAVAIL);
+	assert_non_null(strstr(error, "cannot bind tcp xxx"));
+	assert_non_null(strstr(error, "xxx:20000: no address is known for xxx"));
+	free(error);
+}
+
 static void test_in_use(void **state)
 {
 	static const int types[] = {SOCK_STREAM, SOCK_DGRAM};
@@ -328,7 +343,7 @@ static void test_privileged_port(void **state)
 static void test_unix_mode_and_name(void **state)
 {
 	struct listener_spec spec = unix_spec(path_of("mode.sock"));
-	char path[300], text[LISTENER_TEXT_MAX], expected[LISTENER_TEXT_MAX + 10];
+	char path[300], text[LISTENER_TEXT_MAX], expected[400];
 	struct sockaddr_un un = {.sun_family = 0};
 	socklen_t len = sizeof(un);
 	struct listener listener;
@@ -675,6 +690,7 @@ int main(void)
 	    cmocka_unit_test(test_udp_receives),
 	    cmocka_unit_test(test_options),
 	    cmocka_unit_test(test_address_errors),
+	    cmocka_unit_test(test_name_without_address),
 	    cmocka_unit_test(test_in_use),
 	    cmocka_unit_test(test_privileged_port),
 	    cmocka_unit_test(test_unix_mode_and_name),
