@@ -38,32 +38,122 @@ DAEMON_LIBS := $(SYSTEM_LIBS) -levent_core -levent_extra -ljansson
 CLI_LIBS := $(SYSTEM_LIBS) -lcurl -ljansson -lsmartcols
 
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
-WORKER   := $(call objects,tests/workers/rpc-worker*.c)
-LOAD     := $(call objects,tests/load/rpc-load*.c)
+RPC_WORKER := $(call objects,tests/workers/rpc-worker*.c)
+RPC_LOAD := $(call objects,tests/load/rpc-load*.c)
+HELPERS  := $(patsubst tests/workers/%.c,$(BUILD)/%,$(filter-out tests/workers/rpc-worker%,$(sort $(wildcard tests/workers/*.c))))
+SOURCES  := $(sort $(wildcard lib/*/*.[ch] supervisor/*.c supervisor/*/*.[ch] tests/unit/*.[ch] tests/workers/*.[ch] tests/load/*.[ch]))
+SCRIPTS  := $(sort packaging/install-deps .ci/run $(wildcard tests/*.sh tests/*/*.sh))
 
 PROGRAMS := $(BUILD)/handoverd $(BUILD)/handover
-TOOLS    := $(BUILD)/rpc-worker $(BUILD)/rpc-load
+TOOLS    := $(BUILD)/rpc-worker $(BUILD)/rpc-load $(HELPERS)
 
-.PHONY: all programs tools grpc unit
+.PHONY: all programs tools grpc unit deps-build deps-test deps-grpc deps-lint help demo test test-unit test-asan \
+	test-integration lint lint-format lint-layers lint-scripts lint-man lint-clang format install clean
 all: programs
+
+help:
+	@echo 'make            build handoverd and handover (VARIANT=plain|clang|asan|clang-asan)'
+	@echo 'make demo       install what is missing, build, and show the main job in under a minute (WORKER=grpc: with grpc-go)'
+	@echo 'make test       install what is missing, build, pass all tests'
+	@echo 'make lint       layers, layout, scripts, man pages'
+	@echo 'make install    PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
+	@echo 'make clean      remove build/'
+
 programs: $(PROGRAMS)
 tools: $(TOOLS)
+
+# ---- building ----
 
 $(BUILD)/handoverd: $(MAIN) $(ENGINE) $(CORE) $(SYSTEM) $(BASE)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
 $(BUILD)/handover: $(CLI) $(SYSTEM) $(BASE)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CLI_LIBS)
-$(BUILD)/rpc-worker: $(WORKER)
+$(BUILD)/rpc-worker: $(RPC_WORKER)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -levent_core -levent_extra -ljansson
-$(BUILD)/rpc-load: $(LOAD)
+$(BUILD)/rpc-load: $(RPC_LOAD)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -levent_core -levent_extra -ljansson -lm
+$(HELPERS): $(BUILD)/%: $(BUILD)/obj/tests/workers/%.o
+	$(CC) $(ALL_LDFLAGS) -o $@ $^
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(CORE) $(SYSTEM) $(BASE)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(SYSTEM_LIBS) -ljansson -lcmocka
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
-
-unit: $(UNIT)
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 .SECONDARY:
+
+# grpc-go from the distribution's packages; the script knows when nothing has changed
+grpc: deps-grpc
+	@tests/grpc/build.sh $(BUILD)
+
+# ---- set-up ----
+
+deps-build:
+	@packaging/install-deps build
+deps-test:
+	@packaging/install-deps build test lint grpc
+deps-grpc:
+	@packaging/install-deps grpc
+deps-lint:
+	@packaging/install-deps lint test
+
+# ---- showing ----
+
+# which workers the demo runs: rpc (C, JSON-RPC over HTTP) or grpc (grpc-go)
+WORKER   ?= rpc
+demo: deps-build
+	@$(MAKE) --no-print-directory -s -j2 programs tools $(filter grpc,$(WORKER))
+	@tests/demo/demo.sh $(BUILD) $(WORKER)
+
+# ---- testing ----
+
+unit: $(UNIT)
+test-unit: $(UNIT)
+	@for test in $(UNIT); do echo "== $$test"; $$test || exit 1; done
+test-asan:
+	@$(MAKE) --no-print-directory -s VARIANT=asan test-unit
+# pytest of the distribution serves the distribution's python3, whatever comes first in PATH
+test-integration: programs tools
+	@BUILD=$(abspath $(BUILD)) /usr/bin/python3 -m pytest -q -n 4 --timeout 120 -p no:cacheprovider tests/integration
+test: deps-test
+	@$(MAKE) --no-print-directory -s -j2 programs tools unit grpc
+	@$(MAKE) --no-print-directory -s lint
+	@$(MAKE) --no-print-directory -s test-unit
+	@$(MAKE) --no-print-directory -s -j2 VARIANT=asan unit
+	@$(MAKE) --no-print-directory -s test-asan
+	@$(MAKE) --no-print-directory -s test-integration
+
+lint: lint-layers lint-format lint-clang lint-scripts lint-man
+lint-layers: $(CORE) $(BASE)
+	@tests/lint-layers.sh
+	@tests/lint-core.sh $(BUILD)/obj
+lint-format:
+	@clang-format --dry-run -Werror $(SOURCES)
+# the second compiler looks at everything; the whole of it is built with VARIANT=clang
+lint-clang:
+	@clang $(filter-out -MMD -MP,$(ALL_CFLAGS)) -fsyntax-only $(filter %.c,$(SOURCES))
+lint-scripts:
+	@shellcheck $(SCRIPTS)
+lint-man:
+	@for page in packaging/man/*.[1-8]; do mandoc -T lint -W warning $$page || exit 1; done
+format: deps-lint
+	@clang-format -i $(SOURCES)
+
+# ---- installing ----
+
+install: programs
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/handover/conf
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 755 $(BUILD)/handoverd $(DESTDIR)$(PREFIX)/sbin/handoverd
+	install -m 755 $(BUILD)/handover $(DESTDIR)$(PREFIX)/bin/handover
+	install -m 644 packaging/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 packaging/man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
+	install -m 644 packaging/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 644 README.md NEWS LICENSE docs/*.md $(DESTDIR)$(PREFIX)/share/doc/handover
+	install -m 644 conf/*.ini $(DESTDIR)$(PREFIX)/share/doc/handover/conf
+	install -D -m 644 packaging/completions/handover.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/handover
+	install -D -m 644 packaging/completions/_handover $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_handover
+	install -D -m 644 packaging/completions/handover.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/handover.fish
+clean:
+	rm -rf build

@@ -216,16 +216,24 @@ static void line_bar(struct line *line, const struct progress_pool *pool, unsign
 	line_add(line, COLOUR_NONE, " ");
 }
 
+/* What there is room for, whole. */
 static void add_counts(const struct progress *progress, const struct progress_pool *pool,
-		       struct buf *out)
+		       unsigned room, struct buf *out)
 {
+	size_t len;
+
 	buf_printf(out, "%ld/%ld %s", pool->done, pool->total, progress->ending ? "gone" : "ready");
+	len = out->len;
+	if (strcmp(pool->state, "restoring") == 0)
+		buf_add_str(out, ", going back");
 	if (pool->starting > 0 && !progress->ending)
 		buf_printf(out, ", %ld starting", pool->starting);
 	if (pool->draining > 0)
 		buf_printf(out, ", %ld draining", pool->draining);
-	if (strcmp(pool->state, "restoring") == 0)
-		buf_add_str(out, ", going back");
+	if (out->len > room && out->data != NULL) {
+		out->data[len] = '\0';
+		out->len = len;
+	}
 }
 
 static unsigned widest_name(const struct progress *progress, size_t n)
@@ -238,23 +246,37 @@ static unsigned widest_name(const struct progress *progress, size_t n)
 	return widest;
 }
 
+/* As wide for all pools, whatever their numbers are: room is kept for long ones, or at least for
+ * short ones. */
+static unsigned bar_width(unsigned columns, size_t name_len)
+{
+	static const unsigned rooms[] = {38, 14};
+
+	for (size_t i = 0; i < ARRAY_LEN(rooms); i++)
+		if (columns >= name_len + rooms[i] + BAR_MIN) {
+			unsigned width = columns - (unsigned)name_len - rooms[i];
+
+			return width < BAR_MAX ? width : BAR_MAX;
+		}
+	return 0;
+}
+
 static void add_pool(const struct progress *progress, const struct progress_pool *pool,
 		     unsigned name_width, unsigned columns, struct buf *out)
 {
 	struct line line = {.term = progress->term, .out = out, .left = columns};
 	cleanup_buf struct buf name = {0};
 	cleanup_buf struct buf counts = {0};
-	unsigned room, bar;
+	unsigned bar;
 
 	buf_printf(&name, "  %-*s ", (int)name_width, pool->name);
 	if (pool->generation >= 0 && columns >= 60)
 		buf_printf(&name, " gen %-3ld ", pool->generation);
-	add_counts(progress, pool, &counts);
-	room = (unsigned)(name.len + counts.len + 1);
-	bar = columns > room ? columns - room : 0;
 	line_add(&line, COLOUR_NONE, name.data);
-	if (bar >= BAR_MIN)
-		line_bar(&line, pool, bar < BAR_MAX ? bar : BAR_MAX);
+	bar = bar_width(columns, name.len);
+	if (bar > 0)
+		line_bar(&line, pool, bar);
+	add_counts(progress, pool, line.left, &counts);
 	line_add(&line, COLOUR_NONE, counts.data);
 	line_end(&line);
 }
@@ -281,16 +303,17 @@ static void add_title(const struct progress *progress, usec_t now, unsigned colu
 		      struct buf *out)
 {
 	struct line line = {.term = progress->term, .out = out, .left = columns};
-	usec_t elapsed = usec_sub(now, progress->started);
+	unsigned halves = (unsigned)(usec_sub(now, progress->started) / (USEC_PER_SEC / 2));
 	cleanup_buf struct buf text = {0};
 
-	buf_add_str(&text, progress->what);
-	line_add(&line, COLOUR_BOLD, text.data);
-	buf_reset(&text);
+	line_add(&line, COLOUR_BOLD, progress->what);
 	if (progress->id >= 0)
 		buf_printf(&text, " (%ld)", progress->id);
-	buf_printf(&text, ": %s, %s", progress->state[0] != '\0' ? progress->state : "asked for",
-		   DURATION_TEXT(elapsed - elapsed % (USEC_PER_SEC / 2)));
+	buf_printf(&text, ": %s, ", progress->state[0] != '\0' ? progress->state : "asked for");
+	if (halves < 120)
+		buf_printf(&text, "%u.%u s", halves / 2, halves % 2 * 5);
+	else
+		buf_add_str(&text, DURATION_TEXT(halves / 2 * USEC_PER_SEC));
 	line_add(&line, COLOUR_NONE, text.data);
 	line_end(&line);
 }

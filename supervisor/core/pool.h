@@ -140,6 +140,8 @@ void pool_slot_forgive(struct pool *pool, uint32_t s);
 /* It no longer holds a worker of a failed rollout. */
 void pool_slot_restored(struct pool *pool, uint32_t s);
 void pool_slot_schedule(struct pool *pool, uint32_t s, usec_t at);
+/* Slots that a former restart policy left empty get a worker, if the present one wants it. */
+void pool_fill(struct pool *pool, usec_t now, struct plan *plan);
 /* The timer of slot s has come. */
 void pool_slot_time(struct pool *pool, uint32_t s, usec_t now, struct plan *plan);
 /* Has every slot served once? Told once. */

@@ -102,6 +102,16 @@ void pool_slot_start(struct pool *pool, uint32_t s, usec_t now, struct plan *pla
 		slot->next = w;
 }
 
+void pool_fill(struct pool *pool, usec_t now, struct plan *plan)
+{
+	if (pool->state != POOL_ACTIVE || pool->params.restart != CORE_RESTART_ALWAYS)
+		return;
+	for (uint32_t s = 0; s < pool->size; s++)
+		if (pool->slots[s].current == CORE_NONE &&
+		    pool->slots[s].restart_at == USEC_INFINITY)
+			pool_slot_start(pool, s, now, plan);
+}
+
 /* Too many crashes in a row: say so once, and do what the configuration wants. */
 static void pool_slot_loops(struct pool *pool, uint32_t s, usec_t now, struct plan *plan)
 {

@@ -258,6 +258,7 @@ void rollout_commit(struct pool *pool, usec_t now, struct plan *plan)
 		pool->generation = rollout->generation;
 		pool_update(pool, &rollout->params);
 		rollout_shrink(pool, rollout->params.workers, END_SCALE, now, plan);
+		pool_fill(pool, now, plan);
 		break;
 	case CHANGE_SLOT:
 	case CHANGE_NONE:

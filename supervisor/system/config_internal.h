@@ -99,6 +99,8 @@ struct config_values {
 	size_t n_files;
 	struct config_section **sections;
 	size_t n_sections;
+	bool torn; /* a header or a whole file could not be used: sections may be missing for that
+		      reason */
 };
 
 /* Reads one file's text (which it changes) into values. place_file is one of values->files. 0 or

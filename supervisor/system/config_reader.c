@@ -262,8 +262,11 @@ static char *feed(char *out, int size, void *arg)
 			reader->skip = true;
 		}
 		if (has_control_character(reader, line))
-			continue;
-		r = *line == '[' ? read_header(reader, line) : read_key(reader, line);
+			r = 0;
+		else
+			r = *line == '[' ? read_header(reader, line) : read_key(reader, line);
+		if (*line == '[' && reader->section == NULL)
+			reader->values->torn = true;
 		if (r < 0) {
 			reader->error = r;
 		} else if (r > 0) {
@@ -345,8 +348,10 @@ int config_reader_run(struct config_values *values, const char *place_file, char
 	};
 	int r;
 
-	if (!is_text(&reader, len))
+	if (!is_text(&reader, len)) {
+		values->torn = true;
 		return 0;
+	}
 	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
 		reader.next += 3;
 	r = ini_parse_stream(feed, &reader, handle, &reader);

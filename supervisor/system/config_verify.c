@@ -187,7 +187,7 @@ void config_verify(const struct config *config, struct config_problems *problems
 {
 	struct config_place file = {.file = config->values->files[0]};
 
-	if (config->n_pools == 0)
+	if (config->n_pools == 0 && !config->values->torn)
 		config_problem_add(problems, &file, false,
 				   "there is no [pool:NAME], so there is nothing to run");
 	verify_pools(config, problems);

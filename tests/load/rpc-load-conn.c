@@ -16,7 +16,7 @@
 #define RETRY_USEC     (5 * USEC_PER_MSEC)
 #define READ_BYTES_MAX (64 * 1024)
 
-/* The last thing done with a connection in any function here: the owner may free it. */
+/* Except with CONN_PID, the last thing done with a connection: the owner may free it. */
 static void conn_tell(struct conn *conn, enum conn_event event)
 {
 	conn->on_event(conn, event, conn->arg);
@@ -113,7 +113,7 @@ static void conn_read_response(struct conn *conn)
 	int r;
 
 	while ((r = http_response_read(&conn->response, conn->in, &wrong)) == HTTP_INTERIM) {
-		if (conn->response.worker_pid == 0)
+		if (conn->response.worker_pid == 0 || conn->response.worker_pid == conn->pid)
 			continue;
 		conn->pid = conn->response.worker_pid;
 		conn_tell(conn, CONN_PID);

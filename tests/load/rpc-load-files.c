@@ -30,13 +30,14 @@ static uint64_t count_killed(const struct run *run)
 
 json_t *stats_json(const struct run *run)
 {
-	uint64_t answered = 0, failed = 0, raced = 0, killed = count_killed(run);
+	uint64_t answered = 0, failed = 0, raced = 0, killed;
 
 	for (unsigned i = 0; i < run->records.phase_count; i++) {
 		answered += run->records.phases[i].answered;
 		failed += run->records.phases[i].failed;
 		raced += run->records.phases[i].raced;
 	}
+	killed = failed > 0 ? count_killed(run) : 0;
 	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "event", "stats", "phase",
 			 run->records.phases[run->records.phase].name, "sent", integer(run->sent),
 			 "answered", integer(answered), "failed", integer(failed - killed),
@@ -62,7 +63,6 @@ static void measure_to_json(const struct measure *measure, json_t *to)
 	json_object_set_new(to, "generations", generations);
 }
 
-/* Sets `key` of `to` to the figures of a selection, with `name` and `sent` where they are given. */
 static json_t *selection_json(const struct run *run, struct selection selection)
 {
 	struct measure measure;
@@ -73,6 +73,14 @@ static json_t *selection_json(const struct run *run, struct selection selection)
 	measure_to_json(&measure, json);
 	measure_done(&measure);
 	return json;
+}
+
+static void windows_to_json(const struct run *run, int stream, json_t *to)
+{
+	json_object_set_new(to, "inside_windows",
+			    selection_json(run, (struct selection){ANY, stream, 1}));
+	json_object_set_new(to, "outside_windows",
+			    selection_json(run, (struct selection){ANY, stream, 0}));
 }
 
 static json_t *phases_json(const struct run *run)
@@ -104,10 +112,7 @@ static json_t *streams_json(const struct run *run)
 			continue;
 		json = selection_json(run, (struct selection){ANY, i, ANY});
 		json_object_set_new(json, "name", json_string(run_stream_name(run, (unsigned)i)));
-		json_object_set_new(json, "inside_windows",
-				    selection_json(run, (struct selection){ANY, i, 1}));
-		json_object_set_new(json, "outside_windows",
-				    selection_json(run, (struct selection){ANY, i, 0}));
+		windows_to_json(run, i, json);
 		json_array_append_new(list, json);
 	}
 	return list;
@@ -136,6 +141,7 @@ static json_t *summary_json(const struct run *run)
 	json_t *total = selection_json(run, (struct selection){ANY, ANY, ANY});
 
 	json_object_set_new(total, "sent", integer(run->sent));
+	windows_to_json(run, ANY, total);
 	return json_pack("{s:o, s:o, s:o, s:o, s:{s:i, s:f}, s:f}", "total", total, "phases",
 			 phases_json(run), "streams", streams_json(run), "failures",
 			 failures_json(run), "windows", "count", (int)run->records.windows,

@@ -14,10 +14,9 @@ struct evbuffer;
 struct http_response {
 	/* Known when it is complete. */
 	int status;
-	size_t length; /* of the body */
-	bool close;    /* the server will close the connection */
-	pid_t
-	    worker_pid; /* from a Worker-Pid header of this or of an interim response; 0: unknown */
+	size_t length;	  /* of the body */
+	bool close;	  /* the server will close the connection */
+	pid_t worker_pid; /* header Worker-Pid, here or in an interim response; or 0 */
 
 	/* Private. */
 	enum { HTTP_STATUS_LINE, HTTP_HEADERS, HTTP_BODY } part;

@@ -28,8 +28,7 @@ struct request {
 
 static void request_begin(struct request *req);
 
-/* Hands free connections to requests that wait; those that fail at that start no round of their
- * own. */
+/* Hands free connections to requests that wait; one that fails at that does not start it again. */
 static void pool_serve(struct pool *pool)
 {
 	struct request *req;
@@ -79,8 +78,7 @@ static void request_free(struct request *req)
 		event_base_loopbreak(run->base);
 }
 
-/* `cause`: NULL, or why it failed. `result`: of the answer, or NULL. The request is gone
- * afterwards. */
+/* `cause` is NULL or why it failed, `result` NULL or of the answer. Frees the request. */
 static void request_end(struct request *req, const char *cause, json_t *result)
 {
 	struct record *record = &req->record;
@@ -252,7 +250,7 @@ static bool run_admit(struct run *run)
 	if (run->stopping)
 		return false;
 	if (run->sent == run->opts->max_requests) {
-		fprintf(stderr, "rpc-load: that were all of the %" PRIu64 " requests; stopping\n",
+		fprintf(stderr, "rpc-load: all %" PRIu64 " requests have been sent; stopping\n",
 			run->sent);
 		run_stop(run);
 		return false;

@@ -23,7 +23,6 @@ struct check_worker {
 struct check_slot {
 	struct worker_ref old; /* who served here when the transaction began */
 	bool served;	       /* somebody did */
-	bool ended;	       /* empty, by the restart policy */
 };
 
 struct check_pool {
@@ -44,7 +43,7 @@ struct check_pool {
 struct check_request {
 	uint64_t id;
 	bool open, wait, committed;
-	uint64_t after;	    /* transaction that was the newest when it came */
+	uint64_t after;	       /* transaction that was the newest when it came */
 	uint64_t committed_at; /* step */
 };
 
@@ -53,10 +52,10 @@ struct check {
 	struct check_request requests[CHECK_REQUESTS];
 	bool rolling; /* between the begin and the end of a transaction */
 	bool start;
-	bool drained;	    /* by the transaction: the gate is open */
-	uint64_t begun;	    /* step */
-	usec_t late;	    /* how late EVENT_TIME may come */
-	bool exited;	    /* ORDER_EXIT */
+	bool drained;	/* by the transaction: the gate is open */
+	uint64_t begun; /* step */
+	usec_t late;	/* how late EVENT_TIME may come */
+	bool exited;	/* ORDER_EXIT */
 	bool traces;
 	uint64_t committed, failed, answered;
 };
@@ -147,8 +146,8 @@ static inline void check_waiting(struct sim *sim)
 	for (size_t n = 0; n < sim->plan.n; n++) {
 		const struct order *order = &sim->plan.orders[n];
 
-		for (size_t r = 0; order->kind == ORDER_ANSWER &&
-				   order->result == RESULT_DRAINED && r < CHECK_REQUESTS;
+		for (size_t r = 0; order->kind == ORDER_ANSWER && order->result == RESULT_DRAINED &&
+				   r < CHECK_REQUESTS;
 		     r++)
 			if (check->requests[r].id == order->id)
 				CHECK(sim, oldest > check->requests[r].committed_at);
@@ -182,8 +181,8 @@ static inline void check_begin(struct sim *sim, const struct core_event *event)
 		for (uint32_t s = 0; s < pool->size; s++) {
 			uint32_t current = pool->slots[s].current;
 
-			entry->slots[s].served = current != CORE_NONE &&
-						 pool->workers[current].state == WORKER_SERVING;
+			entry->slots[s].served =
+			    current != CORE_NONE && pool->workers[current].state == WORKER_SERVING;
 			if (entry->slots[s].served)
 				entry->slots[s].old = pool->workers[current].ref;
 		}
@@ -312,8 +311,8 @@ static inline bool check_may_become(enum worker_state from, enum worker_state to
 	    [WORKER_GONE] = 1 << WORKER_STARTING,
 	    [WORKER_STARTING] = 1 << WORKER_SERVING | 1 << WORKER_DRAINING | 1 << WORKER_DUMPING |
 				1 << WORKER_KILLED | 1 << WORKER_GONE,
-	    [WORKER_SERVING] = 1 << WORKER_DRAINING | 1 << WORKER_DUMPING | 1 << WORKER_KILLED |
-			       1 << WORKER_GONE,
+	    [WORKER_SERVING] =
+		1 << WORKER_DRAINING | 1 << WORKER_DUMPING | 1 << WORKER_KILLED | 1 << WORKER_GONE,
 	    [WORKER_DRAINING] = 1 << WORKER_DUMPING | 1 << WORKER_KILLED | 1 << WORKER_GONE,
 	    [WORKER_DUMPING] = 1 << WORKER_KILLED | 1 << WORKER_GONE,
 	    [WORKER_KILLED] = 1 << WORKER_KILLED | 1 << WORKER_GONE,
@@ -323,27 +322,27 @@ static inline bool check_may_become(enum worker_state from, enum worker_state to
 }
 
 /* How long a worker that begins to leave may stay, until its tree is killed. */
-static inline void check_limit(struct sim *sim, const struct order *order,
-			       const struct order *next, struct check_worker *entry)
+static inline void check_limit(struct sim *sim, const struct order *order, const struct order *next,
+			       struct check_worker *entry)
 {
 	const struct worker *worker =
 	    &sim_pool(sim, order->worker.pool)->workers[order->worker.index];
 	usec_t dump = worker->timing.dump_signal != 0 ? worker->timing.dump_timeout : 0;
-	usec_t budget = order->reason == END_STOP ? worker->timing.stop_timeout
-						  : worker->timing.drain_timeout;
+	usec_t budget =
+	    order->reason == END_STOP ? worker->timing.stop_timeout : worker->timing.drain_timeout;
 
 	if (order->to == WORKER_DRAINING) {
 		CHECK(sim, order->usec == budget);
-		entry->limit =
-		    sim->now + budget + worker->timing.drain_extend_max + dump + 2 * check_of(sim)->late;
-		CHECK(sim, order->reason == END_OWN_WISH ||
-			       (next->kind == ORDER_SIGNAL && next->sig == worker->timing.drain_signal &&
-				next->worker.index == order->worker.index));
+		entry->limit = sim->now + budget + worker->timing.drain_extend_max + dump +
+			       2 * check_of(sim)->late;
+		CHECK(sim,
+		      order->reason == END_OWN_WISH ||
+			  (next->kind == ORDER_SIGNAL && next->sig == worker->timing.drain_signal &&
+			   next->worker.index == order->worker.index));
 	} else if (order->to == WORKER_DUMPING) {
 		CHECK(sim, order->usec == worker->timing.dump_timeout);
 		if (order->from != WORKER_DRAINING)
-			entry->limit =
-			    sim->now + worker->timing.dump_timeout + check_of(sim)->late;
+			entry->limit = sim->now + worker->timing.dump_timeout + check_of(sim)->late;
 		CHECK(sim, next->kind == ORDER_SIGNAL && next->worker.index == order->worker.index);
 	} else {
 		CHECK(sim, next->kind == ORDER_KILL && next->worker.index == order->worker.index);
@@ -380,8 +379,8 @@ static inline void check_reason(struct sim *sim, const struct order *order, bool
 		CHECK(sim, instance_is_stopping(sim->instance));
 		break;
 	case END_CRASH_LOOP:
-		CHECK(sim, pool->state == POOL_STOPPED &&
-			       pool->params.on_crash_loop == CORE_CRASH_LOOP_STOP_POOL);
+		CHECK(sim, pool->state == POOL_STOPPED || instance_is_stopping(sim->instance));
+		CHECK(sim, pool->params.on_crash_loop == CORE_CRASH_LOOP_STOP_POOL);
 		break;
 	case END_RELOAD:
 	case END_RESTART:
@@ -404,10 +403,14 @@ static inline void check_replaced(struct sim *sim, const struct order *order)
 	struct pool *pool = sim_pool(sim, order->worker.pool);
 	struct check_pool *entry = &check_of(sim)->pools[order->worker.pool];
 	const struct worker *worker = NULL;
+	const struct slot *slot;
 
-	if (order->slot >= pool->size || pool->state != POOL_ACTIVE ||
-	    (order->reason == END_UNDO && entry->slots[order->slot].ended))
+	if (order->slot >= pool->size || pool->state != POOL_ACTIVE)
 		return;
+	slot = &pool->slots[order->slot];
+	if (order->reason == END_UNDO && slot->current == CORE_NONE && slot->restart_at == NEVER &&
+	    pool->params.restart != CORE_RESTART_ALWAYS)
+		return; /* it was empty, and shall be */
 	for (uint32_t w = 0; w < pool->capacity; w++)
 		if (entry->workers[w].state == WORKER_SERVING &&
 		    entry->workers[w].slot == order->slot)
@@ -415,7 +418,7 @@ static inline void check_replaced(struct sim *sim, const struct order *order)
 	CHECK(sim, worker != NULL);
 	if (order->reason == END_UNDO)
 		return;
-	CHECK(sim, pool->slots[order->slot].current == worker->ref.index);
+	CHECK(sim, slot->current == worker->ref.index);
 	CHECK(sim, worker->ref.index != order->worker.index);
 	CHECK(sim, entry->workers[worker->ref.index].begun >= check_of(sim)->begun);
 	CHECK(sim, worker->since + entry->change.params.min_ready <= sim->now);

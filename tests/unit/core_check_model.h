@@ -62,8 +62,7 @@ static inline void check_slot_workers(struct sim *sim, const struct pool *pool, 
 	CHECK(sim, current == NULL || current->state == WORKER_STARTING ||
 		       current->state == WORKER_SERVING);
 	CHECK(sim, next == NULL || next->slot == s);
-	CHECK(sim, next == NULL || next->state == WORKER_STARTING ||
-		       next->state == WORKER_SERVING);
+	CHECK(sim, next == NULL || next->state == WORKER_STARTING || next->state == WORKER_SERVING);
 	if (slot->restoring) {
 		CHECK(sim, current != NULL && current->state == WORKER_SERVING);
 		CHECK(sim, next != NULL || slot->restart_at != NEVER);
@@ -76,28 +75,23 @@ static inline void check_slot_workers(struct sim *sim, const struct pool *pool, 
 	CHECK(sim, current == NULL || current->generation == generation ||
 		       instance_is_stopping(sim->instance) ||
 		       (check_is_covered(pool, s) && !check_is_turned(pool, s)));
-	CHECK(sim, next == NULL ||
-		       (check_is_covered(pool, s) && s >= pool->rollout.cursor &&
-			s < pool->rollout.batch_end &&
-			next->generation == pool->rollout.generation));
-	CHECK(sim, !check_is_turned(pool, s) || (current != NULL && next == NULL &&
-						 current->state == WORKER_SERVING));
+	CHECK(sim, next == NULL || (check_is_covered(pool, s) && s >= pool->rollout.cursor &&
+				    s < pool->rollout.batch_end &&
+				    next->generation == pool->rollout.generation));
+	CHECK(sim, !check_is_turned(pool, s) ||
+		       (current != NULL && next == NULL && current->state == WORKER_SERVING));
 }
 
-/* An empty slot is filled some time, unless the restart policy or a stopped pool leaves it empty. */
+/* An empty slot is filled some time, unless the restart policy or a stopped pool leaves it empty.
+ */
 static inline void check_slot_filled(struct sim *sim, const struct pool *pool, uint32_t s)
 {
 	const struct slot *slot = &pool->slots[s];
-	struct check_slot *book = &check_of(sim)->pools[pool->index].slots[s];
+	bool rolls = pool->rollout.state != ROLLOUT_NONE;
 
-	if (slot->current != CORE_NONE || slot->restart_at != NEVER)
-		book->ended = false;
-	else if (pool->params.restart != CORE_RESTART_ALWAYS)
-		book->ended = true;
 	CHECK(sim, pool->state != POOL_ACTIVE || slot->current != CORE_NONE ||
-		       slot->restart_at != NEVER || book->ended ||
-		       (pool->rollout.state != ROLLOUT_NONE &&
-			pool->rollout.old_state == POOL_STOPPED) ||
+		       slot->restart_at != NEVER || pool->params.restart != CORE_RESTART_ALWAYS ||
+		       (rolls && pool->rollout.old_state == POOL_STOPPED) ||
 		       (check_is_covered(pool, s) && !check_is_turned(pool, s)));
 }
 
@@ -175,8 +169,8 @@ static inline void check_rollout(struct sim *sim, uint32_t p)
 		starting += worker != NULL && worker->state == WORKER_STARTING;
 		CHECK(sim, worker != NULL);
 	}
-	CHECK(sim, rollout->state != ROLLOUT_STARTING ||
-		       (starting > 0 && starting == rollout->waiting));
+	CHECK(sim,
+	      rollout->state != ROLLOUT_STARTING || (starting > 0 && starting == rollout->waiting));
 	CHECK(sim, rollout->state == ROLLOUT_STARTING || starting == 0);
 	CHECK(sim, (rollout->state == ROLLOUT_DONE) == (rollout->cursor == rollout->end));
 }
@@ -186,8 +180,7 @@ static inline bool check_is_busy(const struct sim *sim)
 {
 	const struct instance *instance = sim->instance;
 	bool busy = instance->transaction.state == TRANSACTION_ROLLING ||
-		    instance->state == INSTANCE_LAME_DUCK ||
-		    instance->state == INSTANCE_QUIESCING;
+		    instance->state == INSTANCE_LAME_DUCK || instance->state == INSTANCE_QUIESCING;
 
 	for (uint32_t p = 0; p < SIM_POOLS && !busy; p++) {
 		const struct pool *pool = &instance->pools[p];

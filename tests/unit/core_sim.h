@@ -18,7 +18,7 @@
 #include "core/instance.h"
 #include "core/timers.h"
 
-#define SIM_POOLS 8	 /* pools that a test may have at a time */
+#define SIM_POOLS 8 /* pools that a test may have at a time */
 #define MSEC	  USEC_PER_MSEC
 #define SEC	  USEC_PER_SEC
 #define NEVER	  USEC_INFINITY
@@ -28,10 +28,10 @@ struct sim_script {
 	bool spawn_fails;
 	usec_t spawn_after; /* from the order to start it */
 	usec_t ready_after;
-	usec_t exit_after; /* by itself */
-	bool clean;	   /* ... in a way that counts as success */
-	usec_t wish_after; /* says STOPPING=1 */
-	usec_t quit_after; /* from the drain signal */
+	usec_t exit_after;   /* by itself */
+	bool clean;	     /* ... in a way that counts as success */
+	usec_t wish_after;   /* says STOPPING=1 */
+	usec_t quit_after;   /* from the drain signal */
 	usec_t dumped_after; /* ends, from the dump signal */
 	usec_t ping_every, ping_until;
 	usec_t extend_every, extend_by;
@@ -196,8 +196,7 @@ static inline void sim_act_at(struct sim *sim, const struct sim_process *process
 static inline void sim_act_by(struct sim *sim, const struct sim_process *process, enum sim_act act,
 			      usec_t at)
 {
-	uint32_t place =
-	    sim->timers.place[(uint32_t)(process - sim->processes) * SIM_ACTS + act];
+	uint32_t place = sim->timers.place[(uint32_t)(process - sim->processes) * SIM_ACTS + act];
 
 	if (place == CORE_NONE || sim->timers.heap[place].at > at)
 		sim_act_at(sim, process, act, at);
@@ -273,7 +272,8 @@ static inline void sim_log(struct sim *sim, const struct order *order)
 	sim->log[sim->n_log++] = *order;
 }
 
-/* Places that were opened for the transaction, and that the model has not used yet, are free again. */
+/* Places that were opened for the transaction, and that the model has not used yet, are free again.
+ */
 static inline void sim_order_undo(struct sim *sim)
 {
 	sim->prepare_at = NEVER;
@@ -391,8 +391,8 @@ static inline void sim_talks(struct sim *sim, struct sim_process *process)
 	struct worker_event what = {.kind = WORKER_EVENT_PING};
 
 	if (script->extend_every != NEVER)
-		what = (struct worker_event){.kind = WORKER_EVENT_EXTEND,
-					     .usec = script->extend_by};
+		what =
+		    (struct worker_event){.kind = WORKER_EVENT_EXTEND, .usec = script->extend_by};
 	else if (sim->now >= usec_add(process->started, script->ping_until))
 		return;
 	sim_act_at(sim, process, SIM_TALK,
@@ -521,8 +521,7 @@ static inline struct pool_change *sim_change(struct sim *sim, uint32_t p, enum c
 	struct pool_change *change = &sim->changes[p];
 	struct pool *pool = sim_pool(sim, p);
 
-	*change =
-	    (struct pool_change){.kind = kind, .reason = END_RELOAD, .params = pool->params};
+	*change = (struct pool_change){.kind = kind, .reason = END_RELOAD, .params = pool->params};
 	return change;
 }
 

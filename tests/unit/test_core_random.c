@@ -23,7 +23,8 @@
 
 /* How things are in one life of an instance: chances in 1/1000. */
 struct weather {
-	uint32_t bad_version, spawn_fails, never_ready, exits, wishes, ignores_drain, hangs, extends;
+	uint32_t bad_version, spawn_fails, never_ready, exits, wishes, ignores_drain, hangs,
+	    extends;
 	uint32_t inject, stop;
 	bool memory_short;
 };
@@ -208,8 +209,8 @@ static void random_change(struct sim *sim, uint32_t p, enum change_kind kind, bo
 
 static enum change_kind random_kind(struct chance *c)
 {
-	static const enum change_kind kinds[] = {CHANGE_ROLL, CHANGE_ROLL,  CHANGE_SCALE,
-						 CHANGE_SLOT, CHANGE_UPDATE, CHANGE_NONE,
+	static const enum change_kind kinds[] = {CHANGE_ROLL,  CHANGE_ROLL,   CHANGE_SCALE,
+						 CHANGE_SLOT,  CHANGE_UPDATE, CHANGE_NONE,
 						 CHANGE_REMOVE};
 
 	return kinds[chance_below(c, 7)];
@@ -294,6 +295,7 @@ static void random_message(struct sim *sim)
 	struct chance *c = chance_in(sim);
 	struct sim_process *process = random_process(sim);
 	struct worker_event what = {.kind = kinds[chance_below(c, 6)]};
+	struct worker_ref ref;
 
 	if (process == NULL || (!process->alive && process->ref.serial == 0))
 		return;
@@ -302,12 +304,13 @@ static void random_message(struct sim *sim)
 		what.usec = 0;
 	if (what.kind == WORKER_EVENT_EXTEND && chance_of(c, 100))
 		what.usec = NEVER;
+	ref = process->ref;
 	if (!process->alive) { /* late news: of nobody, or of who was here before */
-		process->ref.serial -= chance_of(c, 500);
-		if (pool_worker(sim_pool(sim, process->ref.pool), &process->ref) != NULL)
+		ref.serial -= chance_of(c, 500);
+		if (pool_worker(sim_pool(sim, ref.pool), &ref) != NULL)
 			return;
 	}
-	sim_worker_event(sim, &process->ref, &what);
+	sim_worker_event(sim, &ref, &what);
 }
 
 static void random_crash(struct sim *sim)
@@ -331,7 +334,7 @@ static void random_stop(struct sim *sim)
 {
 	struct chance *c = chance_in(sim);
 	struct core_event event = {.kind = chance_of(c, 200) ? EVENT_STOP_NOW : EVENT_STOP,
-			      .failed = chance_of(c, 100)};
+				   .failed = chance_of(c, 100)};
 
 	sim_deliver(sim, &event);
 }
@@ -458,7 +461,8 @@ static bool random_is_settled(struct sim *sim)
 		if (pool->live > pool->counts[WORKER_SERVING] || pool->restoring > 0)
 			return false;
 		for (uint32_t s = 0; s < pool->size; s++)
-			if (pool->slots[s].restart_at != NEVER && pool->slots[s].current == CORE_NONE)
+			if (pool->slots[s].restart_at != NEVER &&
+			    pool->slots[s].current == CORE_NONE)
 				return false;
 	}
 	return true;
@@ -482,7 +486,7 @@ static void random_settles(struct sim *sim)
 			continue;
 		for (uint32_t s = 0; s < pool->size; s++)
 			CHECK(sim, pool->slots[s].current == CORE_NONE
-				       ? check_of(sim)->pools[p].slots[s].ended
+				       ? pool->params.restart != CORE_RESTART_ALWAYS
 				       : pool->workers[pool->slots[s].current].generation ==
 					     pool->generation);
 	}

@@ -154,8 +154,7 @@ static void drain_on_signal(evutil_socket_t sig, short what, void *arg)
 	(void)what;
 	if (!drain->active)
 		drain_start(drain, sig);
-	/* A second Ctrl-C is for somebody who does not want to wait: it gets its default action
-	 * back. */
+	/* Who presses Ctrl-C twice does not want to wait: it gets its default action back. */
 	event_del(drain->on_interrupt);
 }
 

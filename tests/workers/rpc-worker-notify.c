@@ -25,8 +25,7 @@ struct notify {
 	unsigned inflight, inflight_said;
 	void (*describe)(char *text, size_t size, void *arg); /* NULL: not stopping */
 	void *describe_arg;
-	bool complained; /* about a supervisor that cannot be reached: said once, not five times a
-			    second */
+	bool complained; /* that the supervisor cannot be reached: once is enough */
 };
 
 /* A serving worker does not wait for a slow supervisor: what cannot be said now is dropped. */

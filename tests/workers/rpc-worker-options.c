@@ -111,6 +111,19 @@ static int small_number_argument(const char *what, uint64_t max, int *ret)
 	return r;
 }
 
+/* Goes into JSON and into the line-based notify protocol as it is. */
+static int label_argument(const char *what, const char **ret)
+{
+	for (const char *p = optarg; *p != '\0'; p++) {
+		if (*p < ' ' || *p > '~') {
+			fprintf(stderr, "rpc-worker: --%s: want printable ASCII\n", what);
+			return -EINVAL;
+		}
+	}
+	*ret = optarg;
+	return 0;
+}
+
 static int options_set(struct options *opts, int key)
 {
 	switch (key) {
@@ -118,8 +131,7 @@ static int options_set(struct options *opts, int key)
 		opts->listen = optarg;
 		return 0;
 	case OPT_VERSION:
-		opts->version = optarg;
-		return 0;
+		return label_argument("version", &opts->version);
 	case OPT_DRAIN_SIGNAL:
 		return signal_argument("drain-signal", &opts->drain_signal);
 	case OPT_READY_FD:

@@ -16,12 +16,10 @@
 
 #include "rpc-worker-util.h"
 
-#define BODY_MAX     (64 * 1024)
-#define HEADERS_MAX  (16 * 1024)
-#define INFLIGHT_MAX 10000
-#define IDLE_MAX_SEC                                                                 \
-	3600 /* evhttp's default of 50 s would close connections under quiet clients \
-	      */
+#define BODY_MAX      (64 * 1024)
+#define HEADERS_MAX   (16 * 1024)
+#define INFLIGHT_MAX  10000
+#define IDLE_MAX_SEC  3600 /* the default, 50 s, would cut off quiet clients */
 #define DESCRIBED_MAX 5
 
 TAILQ_HEAD(call_list, call);
@@ -199,28 +197,23 @@ static unsigned long call_age_ms(const struct call *call)
 
 void server_dump(const struct server *server, FILE *to)
 {
-	const struct call *call;
-
 	fprintf(to, "rpc-worker: %u in flight, %" PRIu64 " answered\n", server->inflight,
 		server->answered);
-	TAILQ_FOREACH(call, &server->calls, link)
-	fprintf(to, "rpc-worker: in flight: %s, %lu ms\n", call->method, call_age_ms(call));
+	for (const struct call *call = TAILQ_FIRST(&server->calls); call != NULL;
+	     call = TAILQ_NEXT(call, link))
+		fprintf(to, "rpc-worker: in flight: %s, %lu ms\n", call->method, call_age_ms(call));
 }
 
 void server_describe_inflight(const struct server *server, char *text, size_t size)
 {
-	const struct call *call;
+	const struct call *call = TAILQ_FIRST(&server->calls);
 	unsigned said = 0;
 	size_t used = 0;
 
-	text[0] = '\0';
-	TAILQ_FOREACH(call, &server->calls, link)
-	{
-		if (said == DESCRIBED_MAX || used + 64 > size)
-			break;
+	for (; call != NULL && said < DESCRIBED_MAX && used + 64 < size; said++) {
 		used += (size_t)snprintf(text + used, size - used, "%s%s (%lu ms)",
 					 said > 0 ? ", " : "", call->method, call_age_ms(call));
-		said++;
+		call = TAILQ_NEXT(call, link);
 	}
 	if (server->inflight == 0)
 		snprintf(text, size, "nothing in flight");
