@@ -122,29 +122,6 @@ static const char *level_name(enum log_level level)
 	return "error";
 }
 
-/* "api/2 gen 5 pid 4242: ", as far as it is known. */
-static void add_about(struct text *text, const struct log_about *about)
-{
-	const char *blank = "";
-
-	if (about->pool != NULL) {
-		add_escaped(text, about->pool, strlen(about->pool), false);
-		if (about->slot >= 0)
-			text_printf(text, "/%ld", about->slot);
-		blank = " ";
-	}
-	if (about->generation >= 0) {
-		text_printf(text, "%sgen %ld", blank, about->generation);
-		blank = " ";
-	}
-	if (about->pid >= 0) {
-		text_printf(text, "%spid %ld", blank, about->pid);
-		blank = " ";
-	}
-	if (*blank != '\0')
-		text_add(text, ": ", 2);
-}
-
 static void add_json_word(struct text *text, const char *name, const char *value)
 {
 	text_printf(text, ",\"%s\":\"", name);
@@ -170,7 +147,8 @@ static void add_json_head(struct text *text, enum log_level level, const struct 
 	text_printf(text, ",\"message\":\"");
 }
 
-static void add_text_head(struct text *text, enum log_level level, const struct log_about *about)
+/* Sentences name whom they are about; only JSON has members for it. */
+static void add_text_head(struct text *text, enum log_level level)
 {
 	if (log_state.journal) {
 		text_printf(text, "<%d>", level);
@@ -178,7 +156,6 @@ static void add_text_head(struct text *text, enum log_level level, const struct 
 		add_time(text);
 		text_printf(text, " %s ", level_name(level));
 	}
-	add_about(text, about);
 }
 
 size_t log_format_line(char *line, size_t size, enum log_level level, const struct log_about *about,
@@ -196,7 +173,7 @@ size_t log_format_line(char *line, size_t size, enum log_level level, const stru
 	if (json)
 		add_json_head(&text, level, about);
 	else
-		add_text_head(&text, level, about);
+		add_text_head(&text, level);
 	/* Without its head a line of JSON would be a torn one. */
 	if (text.full && json)
 		return 0;

@@ -108,17 +108,21 @@ int parse_duration(const char *text, usec_t *ret_usec)
 }
 
 /* value with up to three decimals of `per`, without zeros at the end: 1500 per 1000 is "1.5". */
+/* Three digits tell all that a person wants to know: "1.49 ms", "12.3 s", "498 ms". */
 static void format_decimal(usec_t usec, usec_t per, const char *unit, char *text, size_t size)
 {
-	unsigned thousandths = (unsigned)(usec % per * 1000 / per);
-	char decimals[16] = "";
+	usec_t whole = usec / per;
+	int digits = whole >= 100 ? 0 : (whole >= 10 ? 1 : 2);
+	unsigned hundredths = (unsigned)(usec % per * 100 / per);
+	char decimals[8] = "";
 
-	if (thousandths != 0) {
-		snprintf(decimals, sizeof(decimals), ".%03u", thousandths);
-		while (decimals[strlen(decimals) - 1] == '0')
+	if (digits > 0) {
+		snprintf(decimals, sizeof(decimals), ".%02u", hundredths);
+		decimals[1 + digits] = '\0';
+		while (decimals[0] != '\0' && strchr(".0", decimals[strlen(decimals) - 1]) != NULL)
 			decimals[strlen(decimals) - 1] = '\0';
 	}
-	snprintf(text, size, "%llu%s %s", (unsigned long long)(usec / per), decimals, unit);
+	snprintf(text, size, "%llu%s %s", (unsigned long long)whole, decimals, unit);
 }
 
 /* Two units are precise enough from a minute on: "2 min 5 s", "3 h 20 min". */

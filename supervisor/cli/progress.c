@@ -127,6 +127,16 @@ static void take_reload(struct progress *progress, const struct api_status *stat
 	snprintf(progress->state, sizeof(progress->state), "%s", status->reload_state);
 }
 
+/* The reload that we saw is not in progress any more: what is waited for are the old workers. */
+static void take_committed(struct progress *progress)
+{
+	if (!progress->drains || progress->n_pools == 0)
+		return;
+	for (size_t i = 0; i < progress->n_pools; i++)
+		progress->pools[i].done = progress->pools[i].total;
+	snprintf(progress->state, sizeof(progress->state), "draining");
+}
+
 /* A stop has as many workers to go as there were when it began. */
 static void take_ending(struct progress *progress, const struct api_status *status)
 {
@@ -151,6 +161,8 @@ void progress_status(struct progress *progress, const struct api_status *status)
 		take_ending(progress, status);
 	else if (status->reloading)
 		take_reload(progress, status);
+	else
+		take_committed(progress);
 	for (size_t i = 0; i < status->n_pools; i++)
 		for (size_t j = 0; j < progress->n_pools; j++)
 			if (strcmp(progress->pools[j].name, status->pools[i].name) == 0) {

@@ -80,7 +80,7 @@ static void log_libevent(int severity, const char *text)
 int control_new(struct engine *engine, char **ret_error)
 {
 	struct control *control = calloc(1, sizeof(*control));
-	int fd, r;
+	int fd = -1, r;
 
 	*ret_error = NULL;
 	if (control == NULL)

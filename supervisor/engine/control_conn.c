@@ -130,9 +130,9 @@ bool conn_may_be_long(const struct conn *conn)
 	return conn->door->n_long < CONTROL_LONG_MAX;
 }
 
+/* Not from within: this may be called from anywhere, for any connection. */
 static void conn_drop(struct conn *conn)
 {
-	/* not from within: this may be called from anywhere, for any connection */
 	conn->dropped = true;
 	event_active(conn->timer, EV_TIMEOUT, 0);
 }
@@ -174,6 +174,7 @@ void conn_reply(struct conn *conn, int code, const char *type, const struct buf 
 	    (body != NULL && (body->cut || evbuffer_add(data, body->data, body->len) == -1))) {
 		if (data != NULL)
 			evbuffer_free(data);
+		conn->gone = NULL; /* whoever answers knows already */
 		conn_drop(conn);
 		return;
 	}
@@ -240,13 +241,15 @@ void conn_send(struct conn *conn, const struct buf *piece)
 		conn_drop(conn);
 }
 
-void conn_forgive(struct conn *conn)
+void conn_send_all(struct conn *conn, const struct buf *piece)
 {
-	conn->allowance = evbuffer_get_length(bufferevent_get_output(conn->bev));
+	conn->allowance += piece->len;
+	conn_send(conn, piece);
 }
 
 void conn_end(struct conn *conn)
 {
+	conn->gone = NULL;
 	if (!conn->dropped)
 		evhttp_send_reply_end(conn_take_request(conn));
 }
@@ -257,11 +260,8 @@ void conn_send_last(struct conn *conn)
 	struct bufferevent *bev = conn->bev;
 	struct evbuffer *output = bufferevent_get_output(bev);
 
-	if (conn->dropped || evbuffer_get_length(output) == 0) {
-		/* a stream's end is told too, unless nothing can take it any more */
-		if (!conn->streaming || conn->dropped)
-			return;
-	}
+	if (conn->dropped || (!conn->streaming && evbuffer_get_length(output) == 0))
+		return;
 	bufferevent_incref(bev);
 	if (conn->streaming)
 		conn_end(conn);

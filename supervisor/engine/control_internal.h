@@ -93,8 +93,8 @@ void conn_wait(struct conn *conn, void (*gone)(void *arg), void *arg);
 void conn_stream(struct conn *conn, int code, const char *type, void (*gone)(void *arg), void *arg);
 /* Sends a piece to a stream; a client that does not read is dropped soon, gone() is called then. */
 void conn_send(struct conn *conn, const struct buf *piece);
-/* What waits now does not count against the client. */
-void conn_forgive(struct conn *conn);
+/* The same for what was asked for: its size does not count against the client. */
+void conn_send_all(struct conn *conn, const struct buf *piece);
 void conn_end(struct conn *conn);
 /* May one more request take long? Some places are kept for short ones. */
 bool conn_may_be_long(const struct conn *conn);

@@ -362,7 +362,7 @@ static int launch_run(struct launch *launch)
 		/* a process that we cannot watch must not live */
 		proc_kill(proc);
 		reap_collect(proc->pidfd, NULL);
-		pids_remove(proc->engine, proc);
+		pids_remove(proc->engine, pid);
 		proc->failure = strdup("out of memory");
 		orphans_sweep_soon(proc->engine);
 	}

@@ -339,7 +339,8 @@ void orders_execute(struct engine *engine, const struct order *order)
 		break;
 	case ORDER_COMMIT:
 		wishes_commit(engine);
-		state_tell_manager(engine, "READY=1");
+		if (engine->model->ready)
+			state_tell_manager(engine, "READY=1");
 		break;
 	case ORDER_UNDO:
 		wishes_undo(engine, order);
@@ -375,7 +376,7 @@ void orders_execute(struct engine *engine, const struct order *order)
 		orders_batch(engine, order);
 		break;
 	case ORDER_PROMOTED:
-		log_info("pool %s: %u worker%s of generation %u serve, their predecessors drain",
+		log_info("pool %s: %u worker%s of generation %u serve",
 			 engine->pools[order->pool].name, order->count,
 			 order->count == 1 ? "" : "s", order->generation);
 		break;

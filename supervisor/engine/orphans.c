@@ -9,17 +9,22 @@
 #include "engine/proc.h"
 #include "system/proc.h"
 
+struct pid_entry {
+	pid_t pid; /* 0: free */
+	struct proc *proc;
+};
+
 /* Open addressing with linear probing; at most half full. */
 struct pid_table {
 	size_t n, size; /* size is a power of 2 */
-	struct proc **slots;
+	struct pid_entry *entries;
 };
 
 static size_t pids_place(const struct pid_table *table, pid_t pid)
 {
 	size_t place = ((size_t)pid * 2654435761u) & (table->size - 1);
 
-	while (table->slots[place] != NULL && table->slots[place]->pid != pid)
+	while (table->entries[place].pid != 0 && table->entries[place].pid != pid)
 		place = (place + 1) & (table->size - 1);
 	return place;
 }
@@ -28,13 +33,14 @@ static int pids_grow(struct pid_table *table)
 {
 	struct pid_table bigger = {.n = table->n, .size = table->size == 0 ? 64 : 2 * table->size};
 
-	bigger.slots = calloc(bigger.size, sizeof(struct proc *));
-	if (bigger.slots == NULL)
+	bigger.entries = calloc(bigger.size, sizeof(*bigger.entries));
+	if (bigger.entries == NULL)
 		return -ENOMEM;
 	for (size_t n = 0; n < table->size; n++)
-		if (table->slots[n] != NULL)
-			bigger.slots[pids_place(&bigger, table->slots[n]->pid)] = table->slots[n];
-	free(table->slots);
+		if (table->entries[n].pid != 0)
+			bigger.entries[pids_place(&bigger, table->entries[n].pid)] =
+			    table->entries[n];
+	free(table->entries);
 	*table = bigger;
 	return 0;
 }
@@ -43,10 +49,11 @@ struct proc *pids_find(struct engine *engine, pid_t pid)
 {
 	const struct pid_table *table = engine->pids;
 
-	return table != NULL && table->size > 0 ? table->slots[pids_place(table, pid)] : NULL;
+	return table != NULL && table->size > 0 ? table->entries[pids_place(table, pid)].proc
+						: NULL;
 }
 
-int pids_add(struct engine *engine, struct proc *proc)
+int pids_add(struct engine *engine, pid_t pid, struct proc *proc)
 {
 	struct pid_table *table = engine->pids;
 
@@ -56,35 +63,35 @@ int pids_add(struct engine *engine, struct proc *proc)
 		return -ENOMEM;
 	if (2 * (table->n + 1) > table->size && pids_grow(table) < 0)
 		return -ENOMEM;
-	table->slots[pids_place(table, proc->pid)] = proc;
+	table->entries[pids_place(table, pid)] = (struct pid_entry){pid, proc};
 	table->n++;
 	return 0;
 }
 
-void pids_remove(struct engine *engine, const struct proc *proc)
+void pids_remove(struct engine *engine, pid_t pid)
 {
 	struct pid_table *table = engine->pids;
 	size_t place;
 
-	if (table == NULL || pids_find(engine, proc->pid) != proc)
+	if (pids_find(engine, pid) == NULL)
 		return;
-	place = pids_place(table, proc->pid);
-	table->slots[place] = NULL;
+	place = pids_place(table, pid);
+	table->entries[place] = (struct pid_entry){0, NULL};
 	table->n--;
 	/* those behind it that were pushed away by it must stay findable */
-	for (place = (place + 1) & (table->size - 1); table->slots[place] != NULL;
+	for (place = (place + 1) & (table->size - 1); table->entries[place].pid != 0;
 	     place = (place + 1) & (table->size - 1)) {
-		struct proc *moved = table->slots[place];
+		struct pid_entry moved = table->entries[place];
 
-		table->slots[place] = NULL;
-		table->slots[pids_place(table, moved->pid)] = moved;
+		table->entries[place] = (struct pid_entry){0, NULL};
+		table->entries[pids_place(table, moved.pid)] = moved;
 	}
 }
 
 void pids_free(struct engine *engine)
 {
 	if (engine->pids != NULL)
-		free(engine->pids->slots);
+		free(engine->pids->entries);
 	free(engine->pids);
 	engine->pids = NULL;
 }

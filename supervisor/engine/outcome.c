@@ -90,6 +90,11 @@ static void outcome_pool(struct engine *engine, uint32_t p, struct buf *text)
 		break;
 	case CHANGE_ROLL:
 	case CHANGE_ADD:
+		if (!pool->ready_once) {
+			buf_printf(text, "pool %s: still starting (on_start_failure = retry)",
+				   name);
+			break;
+		}
 		buf_printf(text, "pool %s: generation %u serves with %u worker%s", name,
 			   pool->generation, pool->size, plural(pool->size));
 		break;

@@ -30,6 +30,7 @@ static void probe_end_run(struct probe *probe)
 		event_free(probe->exit_event);
 	probe->exit_event = NULL;
 	probe->pidfd = fd_close(probe->pidfd);
+	pids_remove(probe->proc->engine, probe->pid);
 	probe->pid = 0;
 }
 
@@ -128,7 +129,7 @@ static int probe_spawn(struct probe *probe, char **argv, char **env)
 		return r;
 	spec.path = path;
 	r = spawn_process(&spec, &probe->pid, &probe->pidfd, &error);
-	return r;
+	return r == 0 ? pids_add(engine, probe->pid, probe->proc) : r;
 }
 
 static void probe_run(struct probe *probe)
@@ -143,10 +144,12 @@ static void probe_run(struct probe *probe)
 		probe->exit_event = event_new(probe->proc->engine->base, probe->pidfd,
 					      EV_READ | EV_PERSIST, probe_exited, probe);
 		if (probe->exit_event == NULL || event_add(probe->exit_event, NULL) == -1) {
-			reap_signal(probe->pidfd, SIGKILL, 0);
 			r = -ENOMEM;
 		}
 	}
+	if (r < 0 && probe->pid > 0)
+		reap_signal(probe->pidfd, SIGKILL,
+			    0); /* not watched, so not to live; reaped as an orphan */
 	if (r < 0) {
 		snprintf(probe->last, sizeof(probe->last), "cannot be run: %s", strerror(-r));
 		probe_again(probe);

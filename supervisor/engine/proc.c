@@ -137,7 +137,7 @@ static void proc_exited(evutil_socket_t fd, short what, void *arg)
 		proc->exit = (struct reap_status){.code = 0};
 	proc->ended = true;
 	event_del(proc->exit_event);
-	pids_remove(engine, proc);
+	pids_remove(engine, proc->pid);
 	output_close(proc);
 	orphans_sweep_soon(engine);
 	worker = pool_worker(&engine->model->pools[ref.pool], &ref);
@@ -326,7 +326,7 @@ int proc_watch(struct proc *proc, pid_t pid, int pidfd)
 	proc->notify_event = proc_event(proc, proc->notify_fd, EV_READ | EV_PERSIST, proc_notified);
 	proc->notify_pause = proc_event(proc, -1, 0, proc_listen_again);
 	if (proc->exit_event == NULL || proc->notify_event == NULL ||
-	    pids_add(proc->engine, proc) < 0)
+	    pids_add(proc->engine, pid, proc) < 0)
 		return -ENOMEM;
 	return 0;
 }

@@ -41,9 +41,10 @@ bool proc_ended_well(const struct proc *proc, bool was_told);
 
 /* ---- orphans.c ---- */
 
+/* Processes that we started and reap ourselves: workers, and the commands of ready = exec. */
 struct proc *pids_find(struct engine *engine, pid_t pid);
-int pids_add(struct engine *engine, struct proc *proc);
-void pids_remove(struct engine *engine, const struct proc *proc);
+int pids_add(struct engine *engine, pid_t pid, struct proc *proc);
+void pids_remove(struct engine *engine, pid_t pid);
 void pids_free(struct engine *engine);
 /* Soon, once: reaps ended orphans, and kills those whose worker is gone. */
 void orphans_sweep_soon(struct engine *engine);

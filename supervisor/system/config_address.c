@@ -243,21 +243,23 @@ static int read_listen(const struct key *key, const char *text, void *object, st
 static void show_listen(const struct key *key, const void *object, struct buf *out)
 {
 	const struct socket_spec *spec = object;
+	cleanup_buf struct buf text = {.data = NULL};
 
 	(void)key;
 	switch (spec->kind) {
 	case SOCKET_TCP:
 	case SOCKET_UDP:
-		buf_add_str(out, spec->kind == SOCKET_TCP ? "tcp://" : "udp://");
-		config_show_address(spec->host, spec->port, out);
+		buf_add_str(&text, spec->kind == SOCKET_TCP ? "tcp://" : "udp://");
+		config_show_address(spec->host, spec->port, &text);
 		break;
 	case SOCKET_UNIX:
-		buf_printf(out, "unix:%s", spec->path);
+		buf_printf(&text, "unix:%s", spec->path);
 		break;
 	case SOCKET_SYSTEMD:
-		buf_printf(out, "systemd:%s", spec->path);
+		buf_printf(&text, "systemd:%s", spec->path);
 		break;
 	}
+	config_show_text(buf_text(&text), out);
 }
 
 const struct key_type type_listen = {.read = read_listen, .show = show_listen};

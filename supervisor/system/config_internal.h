@@ -162,6 +162,8 @@ int config_split_list(const char *text, char ***ret_words, size_t *ret_n, const 
 /* Appends words with the quotes that they need to be read back. */
 void config_show_words(char *const *words, size_t n, struct buf *out);
 void config_show_word(const char *word, struct buf *out);
+/* Appends a value that is one text: quoted only where it would not be read back as it is. */
+void config_show_text(const char *text, struct buf *out);
 /* Writes a duration exactly, in the file's own notation. */
 void config_show_duration(usec_t usec, struct buf *out);
 /* Appends copies of n words to a NULL-terminated list. 0 or -ENOMEM. */

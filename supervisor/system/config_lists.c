@@ -71,6 +71,17 @@ void config_show_word(const char *word, struct buf *out)
 	buf_add(out, "'", 1);
 }
 
+void config_show_text(const char *text, struct buf *out)
+{
+	size_t len = strlen(text);
+
+	if (len > 0 && strpbrk(text, "\"'\\;#") == NULL && strchr(" \t", text[0]) == NULL &&
+	    strchr(" \t", text[len - 1]) == NULL)
+		buf_add(out, text, len);
+	else
+		config_show_word(text, out);
+}
+
 void config_show_words(char *const *words, size_t n, struct buf *out)
 {
 	size_t i;

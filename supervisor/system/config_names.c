@@ -151,7 +151,7 @@ static void show_text(const struct key *key, const void *object, struct buf *out
 	const char *text = *FIELD_CONST(char *, key, object);
 
 	if (text != NULL)
-		buf_add_str(out, text);
+		config_show_text(text, out);
 }
 
 const struct key_type type_account = {.read = read_account, .show = show_text};
@@ -275,6 +275,7 @@ static int read_output(const struct key *key, const char *text, void *object, st
 static void show_output(const struct key *key, const void *object, struct buf *out)
 {
 	const struct output_spec *output = FIELD_CONST(struct output_spec, key, object);
+	cleanup_buf struct buf text = {.data = NULL};
 
 	switch (output->kind) {
 	case OUTPUT_CAPTURE:
@@ -287,7 +288,8 @@ static void show_output(const struct key *key, const void *object, struct buf *o
 		buf_add_str(out, "null");
 		break;
 	case OUTPUT_FILE:
-		buf_printf(out, "file:%s", output->path);
+		buf_printf(&text, "file:%s", output->path);
+		config_show_text(buf_text(&text), out);
 		break;
 	}
 }

@@ -117,9 +117,10 @@ int listener_watch_next(int epoll, uint32_t *ret_id);
 
 /*
  * Sockets handed to us by a service manager (systemd_take_fds()). Takes fd, called name, when it is
- * a listening stream or a bound datagram socket: sets CLOEXEC and O_NONBLOCK, fills ret_listener
- * (address by getsockname). Its path is never unlinked. 0, or -errno with a sentence in ret_error;
- * then fd stays the caller's.
+ * a listening stream or a bound datagram socket: sets CLOEXEC and O_NONBLOCK, takes back what an
+ * earlier instance may have left of listener_refuse(), fills ret_listener (address by getsockname).
+ * Its path is never unlinked. 0, or -errno with a sentence in ret_error; then fd stays the
+ * caller's.
  */
 int listener_adopt(int fd, const char *name, struct listener *ret_listener, char **ret_error);
 

@@ -7,7 +7,7 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BUILD = os.path.join(ROOT, os.environ.get("HANDOVER_BUILD", "build/plain"))
+BUILD = os.path.join(ROOT, os.environ.get("BUILD", "build/plain"))
 HANDOVER = os.path.join(BUILD, "handover")
 
 

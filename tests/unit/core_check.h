@@ -52,7 +52,7 @@ struct check {
 	struct check_request requests[CHECK_REQUESTS];
 	bool rolling; /* between the begin and the end of a transaction */
 	bool start;
-	bool drained;	/* by the transaction: the gate is open */
+	bool gate_open;
 	uint64_t begun; /* step */
 	usec_t late;	/* how late EVENT_TIME may come */
 	bool exited;	/* ORDER_EXIT */
@@ -161,7 +161,7 @@ static inline void check_begin(struct sim *sim, const struct core_event *event)
 	struct check *check = check_of(sim);
 
 	check->rolling = true;
-	check->drained = false;
+	check->gate_open = false;
 	check->start = event->kind == EVENT_START;
 	check->begun = sim->steps;
 	for (uint32_t p = 0; p < SIM_POOLS; p++) {
@@ -422,9 +422,7 @@ static inline void check_replaced(struct sim *sim, const struct order *order)
 	CHECK(sim, worker->ref.index != order->worker.index);
 	CHECK(sim, entry->workers[worker->ref.index].begun >= check_of(sim)->begun);
 	CHECK(sim, worker->since + entry->change.params.min_ready <= sim->now);
-	if (!check_of(sim)->drained)
-		check_gate(sim);
-	check_of(sim)->drained = true;
+	CHECK(sim, check_of(sim)->gate_open);
 }
 
 static inline void check_state(struct sim *sim, size_t n, bool commits)
@@ -519,6 +517,10 @@ static inline void check_orders(struct sim *sim)
 	for (size_t n = 0; n < sim->plan.n; n++) {
 		const struct order *order = &sim->plan.orders[n];
 
+		if (order->kind == ORDER_PROMOTED && !check_of(sim)->gate_open) {
+			check_gate(sim);
+			check_of(sim)->gate_open = true;
+		}
 		if (order->kind == ORDER_STATE && order->from == WORKER_SERVING &&
 		    (order->reason == END_RELOAD || order->reason == END_RESTART ||
 		     order->reason == END_UNDO))

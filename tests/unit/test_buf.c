@@ -96,7 +96,8 @@ static void test_ring_without_room(void **state)
 	ring_free(&ring);
 }
 
-/* A ring is the tail of all that was written, whatever the pieces; and costs memory only as it fills. */
+/* A ring is the tail of all that was written, whatever the pieces; and costs memory only as it
+ * fills. */
 static void test_ring_random(void **state)
 {
 	uint64_t seed = unit_seed();
@@ -109,7 +110,9 @@ static void test_ring_random(void **state)
 
 		while (written < sizeof(all) - sizeof(piece)) {
 			cleanup_buf struct buf out = {.data = NULL};
-			size_t len = unit_random(&seed, unit_random(&seed, 10) == 0 ? sizeof(piece) : 60), expected;
+			size_t len = unit_random(&seed,
+						 unit_random(&seed, 10) == 0 ? sizeof(piece) : 60),
+			       expected;
 
 			for (size_t i = 0; i < len; i++)
 				piece[i] = (char)('a' + unit_random(&seed, 26));
@@ -148,7 +151,8 @@ static void test_ring_lines(void **state)
 	    {"one\n\n", 1, "\n"},
 	    {"one\ntwo\n", 0, ""},
 	    {"\n\n\n", 2, "\n\n"},
-	    /* 16 bytes or more fill the ring: what is left of a torn line is no line, unless there is nothing else. */
+	    /* 16 bytes or more fill the ring: what is left of a torn line is no line, unless there
+	       is nothing else. */
 	    {"first\nsecond\nthird\n", 9, "second\nthird\n"},
 	    {"a very long line without an end", 9, "e without an end"},
 	    {"a very long line with an end\n", 9, "ine with an end\n"},

@@ -1,4 +1,5 @@
-/* test_config.c - configurations as a whole: values, defaults, every key's forms and limits, cross checks, drop-ins. */
+/* test_config.c - configurations as a whole: values, defaults, every key's forms and limits, cross
+ * checks, drop-ins. */
 #include "unit_config.h"
 
 #include <signal.h>
@@ -168,7 +169,8 @@ static void test_defaults(void **state)
 	assert_int_equal(reading.config->supervisor.log_format, LOG_FORMAT_TEXT);
 }
 
-/* One line of a section, and either the canonical value of its key or the sentence that refuses it. */
+/* One line of a section, and either the canonical value of its key or the sentence that refuses it.
+ */
 struct row {
 	const char *line;
 	const char *value;
@@ -179,7 +181,8 @@ static const struct row pool_rows[] = {
     {"workers = 10", "10", NULL},
     {"workers = 0", NULL, "must be between 1 and 10000, but is 0"},
     {"workers = 10001", NULL, "must be between 1 and 10000, but is 10001"},
-    {"workers = 99999999999999999999", NULL, "must be between 1 and 10000, but is 99999999999999999999"},
+    {"workers = 99999999999999999999", NULL,
+     "must be between 1 and 10000, but is 99999999999999999999"},
     {"workers = four", NULL, "'four' is neither a number nor 'auto'"},
     {"workers = -1", NULL, "'-1' is neither a number nor 'auto'"},
     {"workers = \"4\"", "4", NULL},
@@ -192,10 +195,13 @@ static const struct row pool_rows[] = {
     {"command = x it\\'s", "x 'it'\\''s'", NULL},
     {"command = x %n %g %p %i %%", "x %n %g %p %i %%", NULL},
     {"command = x %x", NULL,
-     "'%x': there are %n (slot), %g (generation), %p (pool), %i (instance), and %% for a percent sign"},
+     "'%x': there are %n (slot), %g (generation), %p (pool), %i (instance), and %% for a percent "
+     "sign"},
     {"command = x 100%", NULL,
-     "'100%': there are %n (slot), %g (generation), %p (pool), %i (instance), and %% for a percent sign"},
-    {"command = /srv/%p/x", NULL, "'/srv/%p/x': '%' is not supported in a command's first word by this version"},
+     "'100%': there are %n (slot), %g (generation), %p (pool), %i (instance), and %% for a percent "
+     "sign"},
+    {"command = /srv/%p/x", NULL,
+     "'/srv/%p/x': '%' is not supported in a command's first word by this version"},
     {"command = ''", NULL, "there is no command"},
     {"command = /bin/x # not a comment", NULL,
      "' #' begins no comment behind a value; write ' ;', or quote it if it is meant"},
@@ -206,8 +212,11 @@ static const struct row pool_rows[] = {
     {"ready = delay:0", "delay:0", NULL},
     {"ready = delay:2", NULL, "delay: '2' is not a duration up to 1d, such as 500ms or 2s"},
     {"ready = delay:2d", NULL, "delay: '2d' is not a duration up to 1d, such as 500ms or 2s"},
-    {"ready = delay:infinity", NULL, "delay: 'infinity' is not a duration up to 1d, such as 500ms or 2s"},
-    {"ready = delay", NULL, "'delay' is not one of notify, delay:DURATION, fd:NUMBER, exec:COMMAND; did you mean 'delay:...'?"},
+    {"ready = delay:infinity", NULL,
+     "delay: 'infinity' is not a duration up to 1d, such as 500ms or 2s"},
+    {"ready = delay", NULL,
+     "'delay' is not one of notify, delay:DURATION, fd:NUMBER, exec:COMMAND; did you mean "
+     "'delay:...'?"},
     {"ready = fd:5", "fd:5", NULL},
     {"ready = fd:3", "fd:3", NULL},
     {"ready = fd:2", NULL, "fd:2 is standard error"},
@@ -217,16 +226,23 @@ static const struct row pool_rows[] = {
     {"ready = exec:/bin/check --port 1 'a ; b'", "exec:/bin/check --port 1 'a ; b'", NULL},
     {"ready = exec:", NULL, "there is no command"},
     {"ready = exec:/bin/check %q", NULL,
-     "'%q': there are %n (slot), %g (generation), %p (pool), %i (instance), and %% for a percent sign"},
-    {"ready = tcp", NULL, "'tcp' is not supported by this version; there are notify, delay:2s, fd:N and exec:CMD"},
+     "'%q': there are %n (slot), %g (generation), %p (pool), %i (instance), and %% for a percent "
+     "sign"},
+    {"ready = tcp", NULL,
+     "'tcp' is not supported by this version; there are notify, delay:2s, fd:N and exec:CMD"},
     {"ready = http:/health", NULL,
-     "'http:/health' is not supported by this version; there are notify, delay:2s, fd:N and exec:CMD"},
-    {"ready = grpc", NULL, "'grpc' is not supported by this version; there are notify, delay:2s, fd:N and exec:CMD"},
-    {"ready = grpc:svc", NULL, "'grpc:svc' is not supported by this version; there are notify, delay:2s, fd:N and exec:CMD"},
+     "'http:/health' is not supported by this version; there are notify, delay:2s, fd:N and "
+     "exec:CMD"},
+    {"ready = grpc", NULL,
+     "'grpc' is not supported by this version; there are notify, delay:2s, fd:N and exec:CMD"},
+    {"ready = grpc:svc", NULL,
+     "'grpc:svc' is not supported by this version; there are notify, delay:2s, fd:N and exec:CMD"},
     {"ready = notfy", NULL,
-     "'notfy' is not one of notify, delay:DURATION, fd:NUMBER, exec:COMMAND; did you mean 'notify'?"},
+     "'notfy' is not one of notify, delay:DURATION, fd:NUMBER, exec:COMMAND; did you mean "
+     "'notify'?"},
     {"ready = notify:x", NULL,
-     "'notify:x' is not one of notify, delay:DURATION, fd:NUMBER, exec:COMMAND; did you mean 'notify'?"},
+     "'notify:x' is not one of notify, delay:DURATION, fd:NUMBER, exec:COMMAND; did you mean "
+     "'notify'?"},
 
     {"start_timeout = 90s", "1min 30s", NULL},
     {"start_timeout = 1ms", "1ms", NULL},
@@ -261,7 +277,8 @@ static const struct row pool_rows[] = {
     {"watchdog = 99ms", NULL, "must be between 100ms and 1d, but is 99ms"},
     {"restart = never", "never", NULL},
     {"restart = on-failure", "on-failure", NULL},
-    {"restart = on-failur", NULL, "'on-failur' is not one of always, on-failure, never; did you mean 'on-failure'?"},
+    {"restart = on-failur", NULL,
+     "'on-failur' is not one of always, on-failure, never; did you mean 'on-failure'?"},
     {"restart = |", NULL, "'|' is not one of always, on-failure, never"},
     {"restart_delay = 0", NULL, "must be between 10ms and 1h, but is 0"},
     {"restart_delay = 10ms", "10ms", NULL},
@@ -294,9 +311,10 @@ static const struct row pool_rows[] = {
     {"supplementary_groups = a,b c", "a b c", NULL},
     {"supplementary_groups = a:b", NULL, "'a:b' is not a name or number"},
     {"working_directory = /srv/my app", "/srv/my app", NULL},
-    {"working_directory = \"/srv/my ; app\"", "/srv/my ; app", NULL},
+    {"working_directory = \"/srv/my ; app\"", "'/srv/my ; app'", NULL},
     {"working_directory = srv", NULL, "'srv' is not a path that begins with '/'"},
-    {"working_directory = /srv/%p", NULL, "'/srv/%p': '%' in a path is not supported by this version"},
+    {"working_directory = /srv/%p", NULL,
+     "'/srv/%p': '%' in a path is not supported by this version"},
     {"umask = 077", "0077", NULL},
     {"umask = 1000", NULL, "must be between 0000 and 0777, but is 1000"},
     {"umask = 9", NULL, "'9' is not an octal number such as 0660"},
@@ -304,15 +322,18 @@ static const struct row pool_rows[] = {
     {"environment = A=%p-%n", "A=%p-%n", NULL},
     {"environment = A", NULL, "'A' is not NAME=value"},
     {"environment = =x", NULL, "'=x': before the '=' stands no name of letters, digits and '_'"},
-    {"environment = 1A=x", NULL, "'1A=x': before the '=' stands no name of letters, digits and '_'"},
-    {"environment = A-B=x", NULL, "'A-B=x': before the '=' stands no name of letters, digits and '_'"},
+    {"environment = 1A=x", NULL,
+     "'1A=x': before the '=' stands no name of letters, digits and '_'"},
+    {"environment = A-B=x", NULL,
+     "'A-B=x': before the '=' stands no name of letters, digits and '_'"},
     {"environment = LISTEN_FDS=1", NULL, "LISTEN_FDS is set by handover itself"},
     {"environment = NOTIFY_SOCKET=x", NULL, "NOTIFY_SOCKET is set by handover itself"},
     {"environment = WATCHDOG_USEC=x", NULL, "WATCHDOG_USEC is set by handover itself"},
     {"environment = A=1 HANDOVER_POOL=x", NULL, "HANDOVER_POOL is set by handover itself"},
     {"environment = NOTIFY_SOCKETS=x LISTENER=y", "NOTIFY_SOCKETS=x LISTENER=y", NULL},
     {"environment = A=50%", NULL,
-     "'A=50%': there are %n (slot), %g (generation), %p (pool), %i (instance), and %% for a percent sign"},
+     "'A=50%': there are %n (slot), %g (generation), %p (pool), %i (instance), and %% for a "
+     "percent sign"},
     {"environment_file = -/a, '/b,c'", "-/a '/b,c'", NULL},
     {"environment_file = a.env", NULL, "'a.env' is not a path that begins with '/'"},
     {"nice = -20", "-20", NULL},
@@ -336,7 +357,8 @@ static const struct row pool_rows[] = {
     {"stderr = null", "null", NULL},
     {"success_codes = 3,143 SIGUSR1 SIGINT", "0 3 143 SIGINT SIGUSR1", NULL},
     {"success_codes = 256", NULL, "'256' is neither an exit code between 0 and 255 nor a signal"},
-    {"success_codes = SIGFOO", NULL, "'SIGFOO' is neither an exit code between 0 and 255 nor a signal"},
+    {"success_codes = SIGFOO", NULL,
+     "'SIGFOO' is neither an exit code between 0 and 255 nor a signal"},
 
     {"handoff = inherit", NULL, "is not supported by this version"},
     {"compat = einhorn", NULL, "is not supported by this version"},
@@ -372,8 +394,10 @@ static const struct row socket_rows[] = {
     {"listen = unix:///run/x.sock", "unix:/run/x.sock", NULL},
     {"listen = \"unix:/run/my x.sock\"", "unix:/run/my x.sock", NULL},
     {"listen = systemd:web", "systemd:web", NULL},
-    {"listen = tcp://127.0.0.1:0", NULL, "port 0 is refused: it would be a different one after each start"},
-    {"listen = udp://127.0.0.1:0", NULL, "port 0 is refused: it would be a different one after each start"},
+    {"listen = tcp://127.0.0.1:0", NULL,
+     "port 0 is refused: it would be a different one after each start"},
+    {"listen = udp://127.0.0.1:0", NULL,
+     "port 0 is refused: it would be a different one after each start"},
     {"listen = tcp://127.0.0.1:65536", NULL, "'65536' is not a port between 1 and 65535"},
     {"listen = tcp://127.0.0.1:http", NULL, "'http' is not a port between 1 and 65535"},
     {"listen = tcp://127.0.0.1:", NULL, "'' is not a port between 1 and 65535"},
@@ -386,22 +410,34 @@ static const struct row socket_rows[] = {
     {"listen = tcp://[::1]80", NULL, "'[::1]80' is not [ADDRESS]:PORT"},
     {"listen = tcp://[1.2.3.4]:80", NULL, "'1.2.3.4' is not an IPv6 address"},
     {"listen = tcp://[fe80::1%]:80", NULL, "'fe80::1%' is not an IPv6 address"},
-    {"listen = tcp://127.0.0.1:9%n", NULL, "'127.0.0.1:9%n': '%' is not supported here by this version"},
-    {"listen = unix:/run/%n.sock", NULL, "'/run/%n.sock': '%' is not supported here by this version"},
-    {"listen = systemd:x%n", NULL, "'x%n' is not the name of a socket from systemd (FileDescriptorName=)"},
+    {"listen = tcp://127.0.0.1:9%n", NULL,
+     "'127.0.0.1:9%n': '%' is not supported here by this version"},
+    {"listen = unix:/run/%n.sock", NULL,
+     "'/run/%n.sock': '%' is not supported here by this version"},
+    {"listen = systemd:x%n", NULL,
+     "'x%n' is not the name of a socket from systemd (FileDescriptorName=)"},
     {"listen = unix:x.sock", NULL, "'x.sock' is not a path that begins with '/'"},
-    {"listen = unix:@x", NULL, "abstract addresses are not supported: anybody on the host could take or reach them"},
+    {"listen = unix:@x", NULL,
+     "abstract addresses are not supported: anybody on the host could take or reach them"},
     {"listen = unix:/run/", NULL, "'/run/' is a directory's name"},
     {"listen = unix:/", NULL, "'/' is a directory's name"},
-    {"listen = unix:/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    {"listen = "
+     "unix:/"
+     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+     "aaaaaaaaaaaaaa",
      NULL, "the path has 108 bytes; the kernel takes 107"},
-    {"listen = systemd:", NULL, "'' is not the name of a socket from systemd (FileDescriptorName=)"},
-    {"listen = systemd:a:b", NULL, "'a:b' is not the name of a socket from systemd (FileDescriptorName=)"},
+    {"listen = systemd:", NULL,
+     "'' is not the name of a socket from systemd (FileDescriptorName=)"},
+    {"listen = systemd:a:b", NULL,
+     "'a:b' is not the name of a socket from systemd (FileDescriptorName=)"},
     {"listen = 127.0.0.1:80", NULL,
-     "'127.0.0.1:80' begins with none of tcp://, udp://, unix: and systemd:; did you mean 'tcp://127.0.0.1:80'?"},
+     "'127.0.0.1:80' begins with none of tcp://, udp://, unix: and systemd:; did you mean "
+     "'tcp://127.0.0.1:80'?"},
     {"listen = /run/x.sock", NULL,
-     "'/run/x.sock' begins with none of tcp://, udp://, unix: and systemd:; did you mean 'unix:/run/x.sock'?"},
-    {"listen = http://x", NULL, "'http://x' begins with none of tcp://, udp://, unix: and systemd:"},
+     "'/run/x.sock' begins with none of tcp://, udp://, unix: and systemd:; did you mean "
+     "'unix:/run/x.sock'?"},
+    {"listen = http://x", NULL,
+     "'http://x' begins with none of tcp://, udp://, unix: and systemd:"},
     {"backlog = 1", "1", NULL},
     {"backlog = 65536", NULL, "must be between 1 and 65535, but is 65536"},
     {"reuseaddr = no", "no", NULL},
@@ -424,15 +460,15 @@ static const struct row supervisor_rows[] = {
     {"status_listen = [::1]:9901", "[::1]:9901", NULL},
     {"status_listen = :9901", "*:9901", NULL},
     {"status_listen = 9901", NULL, "'9901' has no port; write HOST:PORT"},
-    {"status_listen = localhost:0", NULL, "port 0 is refused: it would be a different one after each start"},
+    {"status_listen = localhost:0", NULL,
+     "port 0 is refused: it would be a different one after each start"},
     {"operator_group = deploy", "deploy", NULL},
     {"operator_group = de ploy", NULL, "'de ploy' is not a name or number"},
     {"lame_duck = 2s", "2s", NULL},
     {"lame_duck = 61min", NULL, "must be between 0 and 1h, but is 61min"},
     {"log_level = debug", "debug", NULL},
     {"log_level = error", "error", NULL},
-    {"log_level = warn", NULL,
-     "'warn' is not one of error, warning, notice, info, debug"},
+    {"log_level = warn", NULL, "'warn' is not one of error, warning, notice, info, debug"},
     {"log_format = json", "json", NULL},
     {"log_format = xml", NULL, "'xml' is not one of text, json"},
     {"operator_grp = x", NULL, "unknown key; did you mean 'operator_group'?"},
@@ -445,7 +481,8 @@ static const char *key_of(const char *line, char key[static 64])
 	return key;
 }
 
-static void run_rows(const struct row *rows, size_t n, const char *title, const char *before, const char *after,
+static void run_rows(const struct row *rows, size_t n, const char *title, const char *before,
+		     const char *after,
 		     const char *(*value_of)(const struct reading *reading, const char *key))
 {
 	char text[2048], expected[1024], key[64];
@@ -454,10 +491,12 @@ static void run_rows(const struct row *rows, size_t n, const char *title, const 
 		cleanup_reading struct reading reading = {.directory = NULL};
 
 		key_of(rows[i].line, key);
-		/* A key that the frame has too is left out of it, so that the row's is the only one. */
+		/* A key that the frame has too is left out of it, so that the row's is the only
+		 * one. */
 		snprintf(text, sizeof(text), "%s[%s]\n%s\n%s", before, title, rows[i].line, after);
 		if (strcmp(key, "listen") == 0)
-			snprintf(text, sizeof(text), "%s[%s]\n%s\n%s", before, title, rows[i].line, strchr(after, '\n') + 1);
+			snprintf(text, sizeof(text), "%s[%s]\n%s\n%s", before, title, rows[i].line,
+				 strchr(after, '\n') + 1);
 		if (strcmp(title, "pool:api") == 0)
 			snprintf(text, sizeof(text), "[pool:api]\n%s\n%s%s", rows[i].line,
 				 strcmp(key, "command") == 0 ? "" : "command = /bin/true\n",
@@ -465,15 +504,17 @@ static void run_rows(const struct row *rows, size_t n, const char *title, const 
 		reading = read_text(text);
 		if (rows[i].error == NULL) {
 			if (reading.r != 0)
-				fail_msg("%s: was refused: %s", rows[i].line, buf_text(&reading.said));
+				fail_msg("%s: was refused: %s", rows[i].line,
+					 buf_text(&reading.said));
 			if (strcmp(value_of(&reading, key), rows[i].value) != 0)
 				fail_msg("%s: became '%s'", rows[i].line, value_of(&reading, key));
 			continue;
 		}
-		snprintf(expected, sizeof(expected), "x.ini:%d: [%s] %s: %s\n", strlen(before) > 0 ? 5 : 2, title, key,
-			 rows[i].error);
+		snprintf(expected, sizeof(expected), "x.ini:%d: [%s] %s: %s\n",
+			 strlen(before) > 0 ? 5 : 2, title, key, rows[i].error);
 		if (strcmp(buf_text(&reading.said), expected) != 0)
-			fail_msg("%s: was told '%s' and not '%s'", rows[i].line, buf_text(&reading.said), expected);
+			fail_msg("%s: was told '%s' and not '%s'", rows[i].line,
+				 buf_text(&reading.said), expected);
 		assert_int_equal(reading.r, -EINVAL);
 	}
 }
@@ -497,13 +538,17 @@ static void test_pool_keys(void **state)
 static void test_socket_keys(void **state)
 {
 	(void)state;
-	run_rows(socket_rows, ARRAY_LEN(socket_rows), "socket:s", POOL, "listen = tcp://127.0.0.1:9000\n[pool:b]\ncommand = x\nready = notify\nsockets = s\n", value_of_socket);
+	run_rows(
+	    socket_rows, ARRAY_LEN(socket_rows), "socket:s", POOL,
+	    "listen = tcp://127.0.0.1:9000\n[pool:b]\ncommand = x\nready = notify\nsockets = s\n",
+	    value_of_socket);
 }
 
 static void test_supervisor_keys(void **state)
 {
 	(void)state;
-	run_rows(supervisor_rows, ARRAY_LEN(supervisor_rows), "supervisor", POOL, "", supervisor_value);
+	run_rows(supervisor_rows, ARRAY_LEN(supervisor_rows), "supervisor", POOL, "",
+		 supervisor_value);
 }
 
 /* Keys that need more around them than a row has. */
@@ -539,7 +584,8 @@ static void test_every_key_has_rows(void **state)
 		bool taken = false;
 
 		for (j = 0; j < tables[infos[i].section].n; j++)
-			if (strcmp(key_of(tables[infos[i].section].rows[j].line, key), infos[i].name) == 0 &&
+			if (strcmp(key_of(tables[infos[i].section].rows[j].line, key),
+				   infos[i].name) == 0 &&
 			    tables[infos[i].section].rows[j].value != NULL)
 				taken = true;
 		if (!taken && !is_tested_elsewhere(infos[i].section, infos[i].name))
@@ -549,8 +595,9 @@ static void test_every_key_has_rows(void **state)
 
 static void test_unix_keys(void **state)
 {
-	cleanup_reading struct reading reading =
-	    read_text(POOL "sockets = s\n[socket:s]\nlisten = unix:/x\nmode = 0777\nowner = root\ngroup = 0\n");
+	cleanup_reading struct reading reading = read_text(
+	    POOL
+	    "sockets = s\n[socket:s]\nlisten = unix:/x\nmode = 0777\nowner = root\ngroup = 0\n");
 
 	(void)state;
 	assert_string_equal(buf_text(&reading.said), "");
@@ -567,8 +614,10 @@ static void test_canonical_texts_come_back(void **state)
 {
 	static const char text[] =
 	    "[supervisor]\nlame_duck = 90s\n"
-	    "[pool:api]\ncommand = x 'a b' it\\'s \\; '#' \"$x\" ''\nready = exec:/bin/x '%n;' \\\\\n"
-	    "environment = A='x ; y' B=\nsuccess_codes = 3 SIGRTMIN+1\nmax_surge=33%\nlimit_core=4K\n"
+	    "[pool:api]\ncommand = x 'a b' it\\'s \\; '#' \"$x\" ''\nready = exec:/bin/x '%n;' "
+	    "\\\\\n"
+	    "environment = A='x ; y' B=\nsuccess_codes = 3 "
+	    "SIGRTMIN+1\nmax_surge=33%\nlimit_core=4K\n"
 	    "working_directory = /a\nrestart = never\nwatchdog = 1500ms\ndrain_signal = SIGRTMIN\n"
 	    "environment_file = -/a '/b c'\nsupplementary_groups = a b\n";
 	cleanup_reading struct reading first = read_text(text), second = {.directory = NULL};
@@ -627,12 +676,15 @@ static void test_cross_checks(void **state)
 {
 	(void)state;
 	assert_said("", "x.ini: there is no [pool:NAME], so there is nothing to run\n");
-	assert_said("[supervisor]\n", "x.ini: there is no [pool:NAME], so there is nothing to run\n");
+	assert_said("[supervisor]\n",
+		    "x.ini: there is no [pool:NAME], so there is nothing to run\n");
 	assert_said("[pool:api]\n",
 		    "x.ini:1: [pool:api] command: is missing; say what a worker runs\n"
-		    "x.ini:1: [pool:api] ready: is missing; say how a worker becomes ready: notify, delay:2s, fd:N or exec:CMD\n");
+		    "x.ini:1: [pool:api] ready: is missing; say how a worker becomes ready: "
+		    "notify, delay:2s, fd:N or exec:CMD\n");
 	assert_said("[socket:s]\n" POOL "sockets = s\n",
-		    "x.ini:1: [socket:s] listen: is missing; say where to listen: tcp://HOST:PORT, udp://HOST:PORT, "
+		    "x.ini:1: [socket:s] listen: is missing; say where to listen: tcp://HOST:PORT, "
+		    "udp://HOST:PORT, "
 		    "unix:/PATH or systemd:NAME\n");
 	assert_said(SOCKET_A POOL "sockets = a\nsockets = b, c\n",
 		    "x.ini:7: [pool:api] sockets: there is no [socket:b]\n"
@@ -642,17 +694,20 @@ static void test_cross_checks(void **state)
 static void test_cross_sockets(void **state)
 {
 	(void)state;
-	assert_said("[socket:grpc]\nlisten = tcp://:1\n" POOL "sockets = grcp\n",
-		    "x.ini:1: warning: [socket:grpc] is used by no pool: clients that connect to it will hang\n"
-		    "x.ini:6: [pool:api] sockets: there is no [socket:grcp]; did you mean 'grpc'?\n");
+	assert_said(
+	    "[socket:grpc]\nlisten = tcp://:1\n" POOL "sockets = grcp\n",
+	    "x.ini:1: warning: [socket:grpc] is used by no pool: clients that connect to it will "
+	    "hang\n"
+	    "x.ini:6: [pool:api] sockets: there is no [socket:grcp]; did you mean 'grpc'?\n");
 	assert_said("[socket:grpc]\nlisten = tcp://:1\n" POOL "sockets = grpc\nsockets = x grpc\n",
 		    "x.ini:7: [pool:api] sockets: there is no [socket:x]\n"
 		    "x.ini:7: [pool:api] sockets: 'grpc' is listed twice\n");
 	/* Unused: said, and no reason to refuse. */
-	assert_said(SOCKET_A POOL,
-		    "x.ini:1: warning: [socket:a] is used by no pool: clients that connect to it will hang\n");
+	assert_said(SOCKET_A POOL, "x.ini:1: warning: [socket:a] is used by no pool: clients that "
+				   "connect to it will hang\n");
 	/* Two pools may share one. */
-	assert_taken(SOCKET_A POOL "sockets = a\n[pool:b]\ncommand = x\nready = notify\nsockets = a\n");
+	assert_taken(SOCKET_A POOL
+		     "sockets = a\n[pool:b]\ncommand = x\nready = notify\nsockets = a\n");
 }
 
 static void test_keys_without_effect(void **state)
@@ -664,9 +719,12 @@ static void test_keys_without_effect(void **state)
 		    "x.ini:3: warning: [socket:a] ipv6_only: has no effect on a unix socket\n");
 	assert_said("[socket:a]\nlisten = udp://:1\nbacklog = 5\n" POOL "sockets = a\n",
 		    "x.ini:3: warning: [socket:a] backlog: has no effect on a udp socket\n");
-	assert_said("[socket:a]\nlisten = systemd:a\nmode = 0600\nfreebind = no\nbacklog = 5\n" POOL "sockets = a\n",
-		    "x.ini:3: [socket:a] mode: cannot be set on a systemd socket; its .socket unit decides\n"
-		    "x.ini:4: [socket:a] freebind: cannot be set on a systemd socket; its .socket unit decides\n");
+	assert_said("[socket:a]\nlisten = systemd:a\nmode = 0600\nfreebind = no\nbacklog = 5\n" POOL
+		    "sockets = a\n",
+		    "x.ini:3: [socket:a] mode: cannot be set on a systemd socket; its .socket unit "
+		    "decides\n"
+		    "x.ini:4: [socket:a] freebind: cannot be set on a systemd socket; its .socket "
+		    "unit decides\n");
 }
 
 /* Pairs of addresses, and how the second collides with the first; NULL: it does not. */
@@ -702,27 +760,34 @@ static void test_addresses(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		snprintf(text, sizeof(text), POOL "sockets = a b\n[socket:b]\nlisten = %s\n[socket:a]\nlisten = %s\n",
+		snprintf(text, sizeof(text),
+			 POOL "sockets = a b\n[socket:b]\nlisten = %s\n[socket:a]\nlisten = %s\n",
 			 rows[i].a, rows[i].b);
 		snprintf(first, sizeof(first), "%.*s", (int)strcspn(rows[i].a, "\n"), rows[i].a);
-		snprintf(said, sizeof(said), "x.ini:%d: [socket:a] listen: %s %s %s of [socket:b] at x.ini:6\n",
-			 strchr(rows[i].a, '\n') != NULL ? 9 : 8, rows[i].b, rows[i].how != NULL ? rows[i].how : "", first);
+		snprintf(said, sizeof(said),
+			 "x.ini:%d: [socket:a] listen: %s %s %s of [socket:b] at x.ini:6\n",
+			 strchr(rows[i].a, '\n') != NULL ? 9 : 8, rows[i].b,
+			 rows[i].how != NULL ? rows[i].how : "", first);
 		assert_said(text, rows[i].how != NULL ? said : "");
 	}
 	assert_said("[supervisor]\nstatus_listen = 127.0.0.1:9000\n" SOCKET_A POOL "sockets = a\n",
-		    "x.ini:2: [supervisor] status_listen: 127.0.0.1:9000 is the same as tcp://127.0.0.1:9000 of [socket:a] "
+		    "x.ini:2: [supervisor] status_listen: 127.0.0.1:9000 is the same as "
+		    "tcp://127.0.0.1:9000 of [socket:a] "
 		    "at x.ini:4\n");
-	assert_taken("[supervisor]\nstatus_listen = 127.0.0.1:9001\n" SOCKET_A POOL "sockets = a\n");
+	assert_taken("[supervisor]\nstatus_listen = 127.0.0.1:9001\n" SOCKET_A POOL
+		     "sockets = a\n");
 }
 
 static void test_cross_ready(void **state)
 {
 	(void)state;
 	assert_said(SOCKET_A "[pool:api]\ncommand = x\nready = fd:3\nsockets = a\n",
-		    "x.ini:5: [pool:api] ready: fd:3 is the descriptor of 'a'; the sockets have 3 to 3, so take a higher one\n");
+		    "x.ini:5: [pool:api] ready: fd:3 is the descriptor of 'a'; the sockets have 3 "
+		    "to 3, so take a higher one\n");
 	assert_taken(SOCKET_A "[pool:api]\ncommand = x\nready = fd:4\nsockets = a\n");
 	assert_said("[pool:api]\ncommand = x\nready = delay:30s\n",
-		    "x.ini:3: [pool:api] ready: a worker would be ready after 30 s, but start_timeout is 30 s\n");
+		    "x.ini:3: [pool:api] ready: a worker would be ready after 30 s, but "
+		    "start_timeout is 30 s\n");
 	assert_taken("[pool:api]\ncommand = x\nready = delay:29s\n");
 }
 
@@ -730,12 +795,15 @@ static void test_cross_times(void **state)
 {
 	(void)state;
 	assert_said(POOL "restart_delay = 1min\n",
-		    "x.ini:4: [pool:api] restart_delay: restart_delay_max (30 s) must not be shorter than restart_delay (1 min)\n");
+		    "x.ini:4: [pool:api] restart_delay: restart_delay_max (30 s) must not be "
+		    "shorter than restart_delay (1 min)\n");
 	assert_said(POOL "restart_delay_max = 100ms\n",
-		    "x.ini:4: [pool:api] restart_delay_max: restart_delay_max (100 ms) must not be shorter than restart_delay "
+		    "x.ini:4: [pool:api] restart_delay_max: restart_delay_max (100 ms) must not be "
+		    "shorter than restart_delay "
 		    "(500 ms)\n");
 	assert_said(POOL "start_timeout = 8min\nmin_ready = 3min\n",
-		    "x.ini:4: [pool:api] start_timeout: progress_timeout (10 min) must not be shorter than start_timeout and "
+		    "x.ini:4: [pool:api] start_timeout: progress_timeout (10 min) must not be "
+		    "shorter than start_timeout and "
 		    "min_ready together (11 min)\n");
 	assert_taken(POOL "start_timeout = 8min\nmin_ready = 2min\n");
 }
@@ -744,22 +812,26 @@ static void test_cross_numbers(void **state)
 {
 	(void)state;
 	assert_said(POOL "workers = 40\nmax_processes = 79\n",
-		    "x.ini:5: [pool:api] max_processes: must be at least 80, for 40 workers and 40 more in a rollout "
+		    "x.ini:5: [pool:api] max_processes: must be at least 80, for 40 workers and 40 "
+		    "more in a rollout "
 		    "(max_surge), but is 79\n");
 	assert_taken(POOL "workers = 40\nmax_processes = 80\n");
 	assert_taken(POOL "workers = 40\nmax_processes = 41\nmax_surge = 1\n");
 	assert_taken(POOL "workers = 3\nmax_processes = 4\nmax_surge = 25%\n");
 	assert_taken(POOL "workers = 3\nmax_processes = 6\nmax_surge = 100\n");
 	assert_said(POOL "workers = 5\nmax_processes = 6\nmax_surge = 25%\n",
-		    "x.ini:5: [pool:api] max_processes: must be at least 7, for 5 workers and 2 more in a rollout (max_surge), "
+		    "x.ini:5: [pool:api] max_processes: must be at least 7, for 5 workers and 2 "
+		    "more in a rollout (max_surge), "
 		    "but is 6\n");
 	assert_said(POOL "workers = 2\nready_workers = 3\n",
-		    "x.ini:5: [pool:api] ready_workers: the pool could never count as ready: ready_workers is 3, but workers is "
+		    "x.ini:5: [pool:api] ready_workers: the pool could never count as ready: "
+		    "ready_workers is 3, but workers is "
 		    "2\n");
 	assert_taken(POOL "workers = auto\nready_workers = 9999\n");
 	assert_said("[pool:a]\ncommand = x\nready = notify\nworkers = 9000\n"
 		    "[pool:b]\ncommand = x\nready = notify\nworkers = 1001\n",
-		    "x.ini:8: [pool:b] workers: all pools together have 10001 workers; at most 10000 are possible\n");
+		    "x.ini:8: [pool:b] workers: all pools together have 10001 workers; at most "
+		    "10000 are possible\n");
 }
 
 static void test_workers_auto(void **state)
@@ -779,26 +851,32 @@ static void test_sections(void **state)
 	(void)state;
 	assert_said("[suprvisor]\nlog_level = x\nnonsense = 1\n" POOL,
 		    "x.ini:1: 'suprvisor': unknown section; did you mean [supervisor]?\n");
-	assert_said("[pools:api]\n" POOL, "x.ini:1: 'pools:api': unknown section; did you mean [pool:api]?\n");
-	assert_said("[sockets]\n" POOL, "x.ini:1: 'sockets': unknown section; did you mean [socket:NAME]?\n");
-	assert_said("[global]\n" POOL,
-		    "x.ini:1: 'global': unknown section; there are [supervisor], [socket:NAME] and [pool:NAME]\n");
-	assert_said("[]\n" POOL, "x.ini:1: '': unknown section; there are [supervisor], [socket:NAME] and [pool:NAME]\n");
+	assert_said("[pools:api]\n" POOL,
+		    "x.ini:1: 'pools:api': unknown section; did you mean [pool:api]?\n");
+	assert_said("[sockets]\n" POOL,
+		    "x.ini:1: 'sockets': unknown section; did you mean [socket:NAME]?\n");
+	assert_said("[global]\n" POOL, "x.ini:1: 'global': unknown section; there are "
+				       "[supervisor], [socket:NAME] and [pool:NAME]\n");
+	assert_said("[]\n" POOL, "x.ini:1: '': unknown section; there are [supervisor], "
+				 "[socket:NAME] and [pool:NAME]\n");
 	assert_said("[pool]\n" POOL, "x.ini:1: [pool] needs a name: [pool:NAME]\n");
 	assert_said("[pool:]\n" POOL, "x.ini:1: [pool] needs a name: [pool:NAME]\n");
 	assert_said("[socket]\n" POOL, "x.ini:1: [socket] needs a name: [socket:NAME]\n");
-	assert_said("[supervisor:x]\n" POOL, "x.ini:1: [supervisor] has no name, since there is only one\n");
-	assert_said("[pool:a b]\n" POOL,
-		    "x.ini:1: the name 'a b' is wrong: it may have letters, digits, '_', '.' and '-', and begins with a letter or "
-		    "digit\n");
-	assert_said("[pool:.a]\n" POOL,
-		    "x.ini:1: the name '.a' is wrong: it may have letters, digits, '_', '.' and '-', and begins with a letter or "
-		    "digit\n");
-	assert_said("[ pool:a]\n" POOL, "x.ini:1: ' pool:a': unknown section; did you mean [pool:a]?\n");
+	assert_said("[supervisor:x]\n" POOL,
+		    "x.ini:1: [supervisor] has no name, since there is only one\n");
+	assert_said("[pool:a b]\n" POOL, "x.ini:1: the name 'a b' is wrong: it may have letters, "
+					 "digits, '_', '.' and '-', and begins with a letter or "
+					 "digit\n");
+	assert_said("[pool:.a]\n" POOL, "x.ini:1: the name '.a' is wrong: it may have letters, "
+					"digits, '_', '.' and '-', and begins with a letter or "
+					"digit\n");
+	assert_said("[ pool:a]\n" POOL,
+		    "x.ini:1: ' pool:a': unknown section; did you mean [pool:a]?\n");
 	assert_taken("[pool:4.a_B-c]\ncommand = x\nready = notify\n");
 	assert_said(POOL POOL, "x.ini:4: [pool:api] stands here again; it began at line 1\n");
 	assert_said("log_level = info\nlog_format = x\n" POOL,
-		    "x.ini:1: log_level: stands before the first section; put [supervisor], [socket:NAME] or [pool:NAME] above it\n");
+		    "x.ini:1: log_level: stands before the first section; put [supervisor], "
+		    "[socket:NAME] or [pool:NAME] above it\n");
 }
 
 static void test_too_many_sections(void **state)
@@ -819,7 +897,8 @@ static void test_too_many_sections(void **state)
 		buf_printf(&text, "[socket:s%d]\nlisten = unix:/s%d\n", i, i);
 	assert_taken(text.data);
 	buf_add_str(&text, "[socket:more]\n");
-	assert_said(text.data, "x.ini:388: [socket:more] is one too many: there can be 128 sockets\n");
+	assert_said(text.data,
+		    "x.ini:388: [socket:more] is one too many: there can be 128 sockets\n");
 }
 
 static void test_repeated_keys(void **state)
@@ -829,8 +908,9 @@ static void test_repeated_keys(void **state)
 	(void)state;
 	assert_said(POOL "workers = 1\nworkers = 2\n",
 		    "x.ini:5: [pool:api] workers: stands here again; it was set at line 4\n");
-	reading = read_text(POOL "environment = A=1\nenvironment = B=2\nsuccess_codes = 3\nsuccess_codes = 4\n"
-				 "environment =\nenvironment = C=3\n");
+	reading = read_text(
+	    POOL "environment = A=1\nenvironment = B=2\nsuccess_codes = 3\nsuccess_codes = 4\n"
+		 "environment =\nenvironment = C=3\n");
 	assert_string_equal(buf_text(&reading.said), "");
 	assert_string_equal(pool_value(&reading, "api", "environment"), "C=3");
 	assert_string_equal(pool_value(&reading, "api", "success_codes"), "0 3 4");
@@ -849,13 +929,18 @@ static void test_all_mistakes_at_once(void **state)
 		    "[socket:s]\n"
 		    "listen = tcp://x:0\n",
 		    "x.ini:2: [supervisor] lame_duck: '5' has no unit; write 5s or 5ms\n"
-		    "x.ini:3: [pool:api] ready: is missing; say how a worker becomes ready: notify, delay:2s, fd:N or exec:CMD\n"
-		    "x.ini:4: [pool:api] command: a double quote (\") is not closed; for the character itself write \\\"\n"
+		    "x.ini:3: [pool:api] ready: is missing; say how a worker becomes ready: "
+		    "notify, delay:2s, fd:N or exec:CMD\n"
+		    "x.ini:4: [pool:api] command: a double quote (\") is not closed; for the "
+		    "character itself write \\\"\n"
 		    "x.ini:5: [pool:api] drain_timout: unknown key; did you mean 'drain_timeout'?\n"
 		    "x.ini:6: [pool:api] workers: must be between 1 and 10000, but is 0\n"
-		    "x.ini:7: [pool:api] 'nonsense' is no 'key = value' (and a value cannot go on in the next line)\n"
-		    "x.ini:8: warning: [socket:s] is used by no pool: clients that connect to it will hang\n"
-		    "x.ini:9: [socket:s] listen: port 0 is refused: it would be a different one after each start\n");
+		    "x.ini:7: [pool:api] 'nonsense' is no 'key = value' (and a value cannot go on "
+		    "in the next line)\n"
+		    "x.ini:8: warning: [socket:s] is used by no pool: clients that connect to it "
+		    "will hang\n"
+		    "x.ini:9: [socket:s] listen: port 0 is refused: it would be a different one "
+		    "after each start\n");
 }
 
 static void test_many_mistakes_are_counted(void **state)
@@ -879,11 +964,13 @@ static void test_dropins(void **state)
 {
 	cleanup_reading struct reading reading = {.directory = unit_directory()};
 	static const char first[] = "[pool:api]\nworkers = 3\nenvironment = B=2\nsuccess_codes =\n";
-	static const char second[] = "[pool:api]\nworkers = 5\nenvironment =\nenvironment = C=3\n[pool:new]\ncommand = y\n"
-				     "ready = notify\n[supervisor]\nlog_level = debug\n";
+	static const char second[] =
+	    "[pool:api]\nworkers = 5\nenvironment =\nenvironment = C=3\n[pool:new]\ncommand = y\n"
+	    "ready = notify\n[supervisor]\nlog_level = debug\n";
 
 	(void)state;
-	unit_write(reading.directory, "x.ini", POOL "workers = 2\nenvironment = A=1\nsuccess_codes = 9\n",
+	unit_write(reading.directory, "x.ini",
+		   POOL "workers = 2\nenvironment = A=1\nsuccess_codes = 9\n",
 		   strlen(POOL "workers = 2\nenvironment = A=1\nsuccess_codes = 9\n"));
 	unit_write(reading.directory, "x.ini.d/10.ini", first, strlen(first));
 	unit_write(reading.directory, "x.ini.d/20.ini~", "nonsense", 8);
@@ -904,14 +991,16 @@ static void test_dropins(void **state)
 	assert_string_equal(pool_value(&reading, "api", "environment"), "C=3");
 	assert_string_equal(pool_value(&reading, "new", "command"), "y");
 	assert_string_equal(supervisor_value(&reading, "log_level"), "debug");
-	assert_non_null(strstr(config_find_pool(reading.config, "new")->place.file, "x.ini.d/9.ini"));
+	assert_non_null(
+	    strstr(config_find_pool(reading.config, "new")->place.file, "x.ini.d/9.ini"));
 	assert_int_equal(config_find_pool(reading.config, "new")->place.line, 5);
 }
 
 static void test_dropin_mistakes(void **state)
 {
 	cleanup_reading struct reading reading = {.directory = unit_directory()};
-	static const char dropin[] = "[pool:api]\nworkers = 3\nworkers = 0\nfoo = 1\n[pool:apii]\nnice = 1\n";
+	static const char dropin[] =
+	    "[pool:api]\nworkers = 3\nworkers = 0\nfoo = 1\n[pool:apii]\nnice = 1\n";
 	char path[256];
 
 	(void)state;
@@ -928,7 +1017,8 @@ static void test_dropin_mistakes(void **state)
 	    "x.ini.d/1.ini:3: [pool:api] workers: stands here again; it was set at line 2\n"
 	    "x.ini.d/1.ini:4: [pool:api] foo: unknown key\n"
 	    "x.ini.d/1.ini:5: [pool:apii] command: is missing; say what a worker runs\n"
-	    "x.ini.d/1.ini:5: [pool:apii] ready: is missing; say how a worker becomes ready: notify, delay:2s, fd:N or exec:CMD\n"
+	    "x.ini.d/1.ini:5: [pool:apii] ready: is missing; say how a worker becomes ready: "
+	    "notify, delay:2s, fd:N or exec:CMD\n"
 	    "x.ini.d/2.ini: is no regular file\n"
 	    "x.ini.d/3.ini: cannot be read: No such file or directory\n");
 }
@@ -965,7 +1055,8 @@ static void test_unreadable(void **state)
 	reading_run(&reading);
 	assert_int_equal(reading.r, -ENOENT);
 	assert_null(reading.config);
-	assert_string_equal(reading.said.data, "x.ini: cannot be read: No such file or directory\n");
+	assert_string_equal(reading.said.data,
+			    "x.ini: cannot be read: No such file or directory\n");
 	reading_end(&reading);
 
 	reading.directory = unit_directory();
@@ -981,7 +1072,8 @@ static void test_unreadable(void **state)
 	memset(big, '\n', CONFIG_FILE_MAX + 1);
 	reading = read_bytes(big, CONFIG_FILE_MAX + 1);
 	assert_int_equal(reading.r, -EFBIG);
-	assert_string_equal(reading.said.data, "x.ini: has more than 4194304 bytes, so this is no configuration\n");
+	assert_string_equal(reading.said.data,
+			    "x.ini: has more than 4194304 bytes, so this is no configuration\n");
 	reading_end(&reading);
 	memcpy(big, POOL, strlen(POOL));
 	reading = read_bytes(big, CONFIG_FILE_MAX);
@@ -994,8 +1086,12 @@ static void test_instance_names(void **state)
 	static const struct {
 		const char *path, *name;
 	} rows[] = {
-	    {"/etc/handover/payments.ini", "payments"}, {"payments.ini", "payments"}, {"./a.b.ini", "a.b"},
-	    {"/x/payments.conf", "payments.conf"},	{".ini", ".ini"},	       {"/x/", ""},
+	    {"/etc/handover/payments.ini", "payments"},
+	    {"payments.ini", "payments"},
+	    {"./a.b.ini", "a.b"},
+	    {"/x/payments.conf", "payments.conf"},
+	    {".ini", ".ini"},
+	    {"/x/", ""},
 	};
 	struct config *config = NULL;
 	struct config_problems problems = {.list = NULL};
@@ -1012,7 +1108,8 @@ static void test_instance_names(void **state)
 	assert_int_equal(config_read(path, &config, &problems), -EINVAL);
 	assert_int_equal(problems.n, 1);
 	assert_int_equal(problems.list[0].line, 0);
-	assert_non_null(strstr(problems.list[0].text, "the instance would be named 'a b' after its file"));
+	assert_non_null(
+	    strstr(problems.list[0].text, "the instance would be named 'a b' after its file"));
 	config_problems_free(&problems);
 	unit_remove(directory);
 }
@@ -1055,7 +1152,8 @@ static void test_key_table(void **state)
 		assert_true(infos[i].default_value == NULL || *infos[i].default_value != '\0' ||
 			    infos[i].default_words != NULL);
 		for (j = 0; j < i; j++)
-			assert_true(infos[i].section != infos[j].section || strcmp(infos[i].name, infos[j].name) != 0);
+			assert_true(infos[i].section != infos[j].section ||
+				    strcmp(infos[i].name, infos[j].name) != 0);
 	}
 }
 

@@ -1,6 +1,7 @@
 /*
- * test_config_fuzz.c - thousands of broken configurations: none crashes, none is taken with a mistake in it, each refusal is a
- * sentence with a place, and what is taken means the same when its effective values are written down and read again.
+ * test_config_fuzz.c - thousands of broken configurations: none crashes, none is taken with a
+ * mistake in it, each refusal is a sentence with a place, and what is taken means the same when its
+ * effective values are written down and read again.
  */
 #include "unit.h"
 
@@ -38,6 +39,7 @@ static const char good[] =
 
 /* A file without a name, so that tens of thousands of them cost nothing. */
 static int memory_file = -1;
+static unsigned came_back; /* configurations that were taken, and read again */
 static char memory_path[64];
 
 static int set_up(void **state)
@@ -105,7 +107,8 @@ static struct outcome read_memory(const char *data, size_t len)
 	return outcome;
 }
 
-static void write_items(struct buf *out, const char *kind, const char *name, const struct config_item *items, size_t n)
+static void write_items(struct buf *out, const char *kind, const char *name,
+			const struct config_item *items, size_t n)
 {
 	buf_printf(out, "[%s%s]\n", kind, name);
 	for (size_t i = 0; i < n; i++) {
@@ -134,20 +137,13 @@ static void write_config(const struct config *config, struct buf *out)
 	}
 }
 
-/* Values with bytes that need quotes outside of lists do not come back; those with none of these must. */
-static bool is_plain(const struct buf *text)
-{
-	return !text->cut && strpbrk(buf_text(text), "\"\\;#'") == NULL;
-}
-
 static void check_comes_back(const struct config *config)
 {
 	cleanup_buf struct buf first = {.max = 1 << 22}, second = {.max = 1 << 22};
 	cleanup_outcome struct outcome again = {.config = NULL};
 
 	write_config(config, &first);
-	if (!is_plain(&first))
-		return;
+	came_back++;
 	again = read_memory(first.data, first.len);
 	if (again.r != 0)
 		fail_msg("was not taken again: %s\n%s", again.problems.list[0].text, first.data);
@@ -168,8 +164,8 @@ static size_t count_lines_that_matter(const char *text)
 }
 
 /*
- * An oracle that shares nothing with the reader: every line that is neither blank nor a comment must look like a header or
- * like key = value, or the file cannot have been taken.
+ * An oracle that shares nothing with the reader: every line that is neither blank nor a comment
+ * must look like a header or like key = value, or the file cannot have been taken.
  */
 static bool looks_right(const char *text)
 {
@@ -227,7 +223,7 @@ static void test_random_bytes(void **state)
 	char data[600];
 
 	(void)state;
-	for (int round = 0; round < 8000; round++) {
+	for (int round = 0; round < 4000; round++) {
 		size_t len = unit_random(&seed, sizeof(data) - 1);
 		bool any = unit_random(&seed, 2) == 0;
 
@@ -242,23 +238,92 @@ static void test_random_bytes(void **state)
 static void test_random_lines(void **state)
 {
 	static const char *const pieces[] = {
-	    "[pool:api]", "[pool:b]", "[socket:s]", "[supervisor]", "[", "]", "command", "ready", "workers", "listen", "sockets",
-	    "environment", "max_surge", "mode", "lame_duck", "stdout", "nice", "success_codes", "limit_core", "status_listen",
-	    " = ", " = ", "=", ":", "; x", " ; x", "#", "notify", "delay:2s", "fd:3", "exec:/bin/x", "exec:", "4", "0", "-1", "25%",
-	    "99999999999999999999", "auto", "/bin/true", "tcp://:80", "unix:/x", "systemd:a", "udp://[::1]:53", "s", "A=1", "A='x y'",
-	    "'", "\"", "\\", " ", "\t", "\r", "infinity", "1min 30s", "1h", "1.5s", "0660", "file:/x", "null", "%n", "%", "%q",
-	    "SIGTERM", "\xef\xbb\xbf", "\xff", "a,b", ",", "yes", "off", "\n", "\n", "\n", "\n",
-	    "[pool:z]\ncommand = x\nready = notify\n", "[socket:s]\nlisten = tcp://:81\n",
+	    "[pool:api]",
+	    "[pool:b]",
+	    "[socket:s]",
+	    "[supervisor]",
+	    "[",
+	    "]",
+	    "command",
+	    "ready",
+	    "workers",
+	    "listen",
+	    "sockets",
+	    "environment",
+	    "max_surge",
+	    "mode",
+	    "lame_duck",
+	    "stdout",
+	    "nice",
+	    "success_codes",
+	    "limit_core",
+	    "status_listen",
+	    " = ",
+	    " = ",
+	    "=",
+	    ":",
+	    "; x",
+	    " ; x",
+	    "#",
+	    "notify",
+	    "delay:2s",
+	    "fd:3",
+	    "exec:/bin/x",
+	    "exec:",
+	    "4",
+	    "0",
+	    "-1",
+	    "25%",
+	    "99999999999999999999",
+	    "auto",
+	    "/bin/true",
+	    "tcp://:80",
+	    "unix:/x",
+	    "systemd:a",
+	    "udp://[::1]:53",
+	    "s",
+	    "A=1",
+	    "A='x y'",
+	    "'",
+	    "\"",
+	    "\\",
+	    " ",
+	    "\t",
+	    "\r",
+	    "infinity",
+	    "1min 30s",
+	    "1h",
+	    "1.5s",
+	    "0660",
+	    "file:/x",
+	    "null",
+	    "%n",
+	    "%",
+	    "%q",
+	    "SIGTERM",
+	    "\xef\xbb\xbf",
+	    "\xff",
+	    "a,b",
+	    ",",
+	    "yes",
+	    "off",
+	    "\n",
+	    "\n",
+	    "\n",
+	    "\n",
+	    "[pool:z]\ncommand = x\nready = notify\n",
+	    "[socket:s]\nlisten = tcp://:81\n",
 	};
 	uint64_t seed = unit_seed();
 	char data[4096];
 
 	(void)state;
-	for (int round = 0; round < 12000; round++) {
+	for (int round = 0; round < 6000; round++) {
 		size_t at = 0, n = 1 + unit_random(&seed, 40);
 
 		for (size_t i = 0; i < n; i++)
-			at += (size_t)snprintf(data + at, sizeof(data) - at, "%s", pieces[unit_random(&seed, ARRAY_LEN(pieces))]);
+			at += (size_t)snprintf(data + at, sizeof(data) - at, "%s",
+					       pieces[unit_random(&seed, ARRAY_LEN(pieces))]);
 		run_case(data, at);
 	}
 }
@@ -303,10 +368,9 @@ static void test_mutations(void **state)
 {
 	uint64_t seed = unit_seed();
 	char data[4096];
-	int taken = 0;
 
 	(void)state;
-	for (int round = 0; round < 20000; round++) {
+	for (int round = 0; round < 10000; round++) {
 		size_t len = strlen(good);
 		int n = 1 + (int)unit_random(&seed, 3);
 
@@ -315,24 +379,41 @@ static void test_mutations(void **state)
 			len = mutate(data, len, sizeof(data) - 1, &seed);
 		data[len] = '\0';
 		run_case(data, len);
-		taken++;
 	}
-	assert_int_equal(taken, 20000);
+	/* Enough of them were right for what is said of those to mean something. */
+	print_message("%u were taken\n", came_back);
+	assert_true(came_back > 300);
 }
 
 /* A line that is wrong wherever it stands is told, with its number, wherever it stands. */
 static void test_wrong_lines_anywhere(void **state)
 {
 	static const char *const wrong[] = {
-	    "nonsense", "x y = 1", "[pool:", "[pool:x] y", "[nonsense]", "drain_timout = 1s", "key: v", "= 1", "unknown = 1",
-	    "[pool]", "[pool:a b]", "\xc3\xa4 = 1", "a\x01", "[supervisor:x]", "tcp://0.0.0.0:9000",
-	    "command", "[pool:api", "colour = 'x", "colour = x\\",
+	    "nonsense",
+	    "x y = 1",
+	    "[pool:",
+	    "[pool:x] y",
+	    "[nonsense]",
+	    "drain_timout = 1s",
+	    "key: v",
+	    "= 1",
+	    "unknown = 1",
+	    "[pool]",
+	    "[pool:a b]",
+	    "\xc3\xa4 = 1",
+	    "a\x01",
+	    "[supervisor:x]",
+	    "tcp://0.0.0.0:9000",
+	    "command",
+	    "[pool:api",
+	    "colour = 'x",
+	    "colour = x\\",
 	};
 	uint64_t seed = unit_seed();
 	char data[4096];
 
 	(void)state;
-	for (int round = 0; round < 5000; round++) {
+	for (int round = 0; round < 3000; round++) {
 		const char *line = wrong[unit_random(&seed, ARRAY_LEN(wrong))], *p = good;
 		/* Behind the first header, so that the line belongs to a section. */
 		unsigned number = 2 + unit_random(&seed, 22), i;
@@ -348,7 +429,8 @@ static void test_wrong_lines_anywhere(void **state)
 
 			assert_int_equal(outcome.r, -EINVAL);
 			for (i = 0; i < outcome.problems.n; i++)
-				told = told || (outcome.problems.list[i].line == number + 1 && !outcome.problems.list[i].warning);
+				told = told || (outcome.problems.list[i].line == number + 1 &&
+						!outcome.problems.list[i].warning);
 		}
 		if (!told)
 			fail_msg("'%s' at line %u was not told", line, number + 1);

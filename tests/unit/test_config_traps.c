@@ -1,6 +1,6 @@
 /*
- * test_config_traps.c - lines that inih by itself cuts, joins, swallows or takes for something else; each must be read as a
- * person reads it, or be refused at its line.
+ * test_config_traps.c - lines that inih by itself cuts, joins, swallows or takes for something
+ * else; each must be read as a person reads it, or be refused at its line.
  */
 #include "unit_config.h"
 
@@ -33,9 +33,11 @@ static void test_inih_has_its_traps(void **state)
 	char value[256] = "";
 
 	(void)state;
-	assert_int_equal(ini_parse_string("[x]\ncommand = sh -c \"a ; b\"\n", keep_value, value), 0);
+	assert_int_equal(ini_parse_string("[x]\ncommand = sh -c \"a ; b\"\n", keep_value, value),
+			 0);
 	assert_string_equal(value, "sh -c \"a");
-	assert_int_equal(ini_parse_string("[x]\ncommand = a\n  workers = 4\n", keep_value, value), 0);
+	assert_int_equal(ini_parse_string("[x]\ncommand = a\n  workers = 4\n", keep_value, value),
+			 0);
 	assert_string_equal(value, "workers = 4");
 	assert_int_equal(ini_parse_string("[x] rest\nkey: v\n", keep_value, value), 0);
 	assert_string_equal(value, "v");
@@ -45,10 +47,12 @@ static void test_long_keys(void **state)
 {
 	(void)state;
 	/* 49 characters that inih would take, and 50 that it would cut to the same 49. */
-	assert_said(WITH("kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk = 1"),
-		    "x.ini:3: [pool:api] kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk: unknown key\n");
+	assert_said(
+	    WITH("kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk = 1"),
+	    "x.ini:3: [pool:api] kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk: unknown key\n");
 	assert_said(WITH("kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk = 1"),
-		    "x.ini:3: [pool:api] 'kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk = 1' is longer than any key\n");
+		    "x.ini:3: [pool:api] 'kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk = 1' "
+		    "is longer than any key\n");
 }
 
 static void test_long_names(void **state)
@@ -60,17 +64,23 @@ static void test_long_names(void **state)
 	name[CONFIG_NAME_MAX] = '\0';
 	/* The longest names, with the longest word before them, are what inih can carry. */
 	snprintf(text, sizeof(text),
-		 "[socket:%s]\nlisten = unix:/x\n[pool:%s]\ncommand = /bin/true\nready = notify\nsockets = %s\n", name, name,
-		 name);
+		 "[socket:%s]\nlisten = unix:/x\n[pool:%s]\ncommand = /bin/true\nready = "
+		 "notify\nsockets = %s\n",
+		 name, name, name);
 	assert_taken(text);
 	name[CONFIG_NAME_MAX] = 'n';
 	name[CONFIG_NAME_MAX + 1] = '\0';
 	snprintf(text, sizeof(text), WITH("") "[pool:%s]\n", name);
-	assert_said(text, "x.ini:5: the name 'nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn' is longer than 42 characters\n");
+	assert_said(text, "x.ini:5: the name 'nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn' is "
+			  "longer than 42 characters\n");
 	/* Two that are the same in their first 49 bytes are two. */
-	snprintf(text, sizeof(text), WITH("") "[ppppppppppppppppppppppppppppppppppppppppppppppppppppppppppp:a]\nx = 1\n");
-	assert_said(text, "x.ini:5: 'ppppppppppppppppppppppppppppppppppppppppppppppppppppppppppp:a': unknown section; there are "
-			  "[supervisor], [socket:NAME] and [pool:NAME]\n");
+	snprintf(
+	    text, sizeof(text),
+	    WITH("") "[ppppppppppppppppppppppppppppppppppppppppppppppppppppppppppp:a]\nx = 1\n");
+	assert_said(text,
+		    "x.ini:5: 'ppppppppppppppppppppppppppppppppppppppppppppppppppppppppppp:a': "
+		    "unknown section; there are "
+		    "[supervisor], [socket:NAME] and [pool:NAME]\n");
 }
 
 static void test_long_values(void **state)
@@ -81,13 +91,15 @@ static void test_long_values(void **state)
 	(void)state;
 	assert_non_null(text);
 	for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
-		size_t len = lengths[i], at = (size_t)sprintf(text, "[pool:api]\ncommand = /bin/true '");
+		size_t len = lengths[i],
+		       at = (size_t)sprintf(text, "[pool:api]\ncommand = /bin/true '");
 		cleanup_reading struct reading reading = {.directory = NULL};
 
 		memset(text + at, 'v', len);
 		strcpy(text + at + len, "'\nready = notify\nworkers = 7\n");
 		if (len == 65525) {
-			assert_said(text, "x.ini:2: [pool:api] command: the value has 65537 bytes; at most 65536 are allowed\n");
+			assert_said(text, "x.ini:2: [pool:api] command: the value has 65537 bytes; "
+					  "at most 65536 are allowed\n");
 			continue;
 		}
 		reading = read_text(text);
@@ -116,18 +128,23 @@ static void test_semicolons(void **state)
 static void test_commands_with_semicolons(void **state)
 {
 	(void)state;
-	assert_value("[pool:api]\nready = notify\ncommand = sh -c \"a ; b\"\n", "command", "sh -c 'a ; b'");
-	assert_value("[pool:api]\nready = notify\ncommand = sh -c 'a ; b' ; the ';' in quotes is no comment\n", "command",
+	assert_value("[pool:api]\nready = notify\ncommand = sh -c \"a ; b\"\n", "command",
 		     "sh -c 'a ; b'");
-	assert_value("[pool:api]\nready = notify\ncommand = find x -exec y \\; ; z\n", "command", "find x -exec y ';'");
+	assert_value("[pool:api]\nready = notify\ncommand = sh -c 'a ; b' ; the ';' in quotes is "
+		     "no comment\n",
+		     "command", "sh -c 'a ; b'");
+	assert_value("[pool:api]\nready = notify\ncommand = find x -exec y \\; ; z\n", "command",
+		     "find x -exec y ';'");
 	assert_value("[pool:api]\nready = notify\ncommand = a;b\t;c\n", "command", "'a;b'");
-	assert_value("[pool:api]\nready = notify\ncommand = x \"it's ; a\" ; don't mind\n", "command", "x 'it'\\''s ; a'");
+	assert_value("[pool:api]\nready = notify\ncommand = x \"it's ; a\" ; don't mind\n",
+		     "command", "x 'it'\\''s ; a'");
 }
 
 static void test_comments(void **state)
 {
 	(void)state;
-	assert_value("; one\n# two\n   ; three\n\t# four\n[pool:api] ; five\ncommand = x;\nready = notify   ; six ; seven\n",
+	assert_value("; one\n# two\n   ; three\n\t# four\n[pool:api] ; five\ncommand = x;\nready = "
+		     "notify   ; six ; seven\n",
 		     "command", "'x;'");
 	assert_taken("[pool:api]# x\ncommand = x\nready = notify\n");
 }
@@ -135,9 +152,12 @@ static void test_comments(void **state)
 static void test_comments_are_not_values(void **state)
 {
 	(void)state;
-	assert_said(WITH("workers=4;5"), "x.ini:3: [pool:api] workers: '4;5' is neither a number nor 'auto'\n");
-	assert_said(WITH("workers = ;4"), "x.ini:3: [pool:api] workers: has no value; without the line it would have its default\n");
-	assert_said(WITH("workers =;4"), "x.ini:3: [pool:api] workers: has no value; without the line it would have its default\n");
+	assert_said(WITH("workers=4;5"),
+		    "x.ini:3: [pool:api] workers: '4;5' is neither a number nor 'auto'\n");
+	assert_said(WITH("workers = ;4"), "x.ini:3: [pool:api] workers: has no value; without the "
+					  "line it would have its default\n");
+	assert_said(WITH("workers =;4"), "x.ini:3: [pool:api] workers: has no value; without the "
+					 "line it would have its default\n");
 	assert_value(WITH(";workers = 4"), "workers", "1");
 }
 
@@ -145,53 +165,60 @@ static void test_indented_keys(void **state)
 {
 	(void)state;
 	assert_value(WITH("  workers = 4"), "workers", "4");
-	assert_value("[pool:api]\n\tcommand = a\n\tready = notify\n\tworkers = 4\n", "command", "a");
+	assert_value("[pool:api]\n\tcommand = a\n\tready = notify\n\tworkers = 4\n", "command",
+		     "a");
 	assert_value("  [pool:api]\n  command = a\n    ready = notify\n", "ready", "notify");
-	assert_said(WITH("    --option x"),
-		    "x.ini:3: [pool:api] '--option x' is no 'key = value' (and a value cannot go on in the next line)\n");
+	assert_said(WITH("    --option x"), "x.ini:3: [pool:api] '--option x' is no 'key = value' "
+					    "(and a value cannot go on in the next line)\n");
 	assert_said(WITH("    environment A=1"),
-		    "x.ini:3: [pool:api] 'environment A=1': what stands before the '=' is no key: letters, digits and '_' make one\n");
+		    "x.ini:3: [pool:api] 'environment A=1': what stands before the '=' is no key: "
+		    "letters, digits and '_' make one\n");
 }
 
 static void test_colons(void **state)
 {
 	(void)state;
-	assert_said(WITH("workers: 4"),
-		    "x.ini:3: [pool:api] 'workers: 4': a key and its value are separated by '=', not by ':'\n");
-	assert_said(WITH("workers : 4"),
-		    "x.ini:3: [pool:api] 'workers : 4': a key and its value are separated by '=', not by ':'\n");
-	assert_said(WITH("environment: A=1"),
-		    "x.ini:3: [pool:api] 'environment: A=1': a key and its value are separated by '=', not by ':'\n");
+	assert_said(WITH("workers: 4"), "x.ini:3: [pool:api] 'workers: 4': a key and its value are "
+					"separated by '=', not by ':'\n");
+	assert_said(WITH("workers : 4"), "x.ini:3: [pool:api] 'workers : 4': a key and its value "
+					 "are separated by '=', not by ':'\n");
+	assert_said(WITH("environment: A=1"), "x.ini:3: [pool:api] 'environment: A=1': a key and "
+					      "its value are separated by '=', not by ':'\n");
 	assert_value(WITH("working_directory = /a:b"), "working_directory", "/a:b");
 }
 
 static void test_broken_headers(void **state)
 {
-	static const char missing[] =
-	    "x.ini:1: [pool:api] ready: is missing; say how a worker becomes ready: notify, delay:2s, fd:N or exec:CMD\n";
+	static const char missing[] = "x.ini:1: [pool:api] ready: is missing; say how a worker "
+				      "becomes ready: notify, delay:2s, fd:N or exec:CMD\n";
 	char said[512];
 
 	(void)state;
-	/* The keys below a header that is wrong are nobody's: not even those of the section above. */
-	snprintf(said, sizeof(said), "%sx.ini:3: '[pool:b] rest': there is text behind the ']'\n", missing);
+	/* The keys below a header that is wrong are nobody's: not even those of the section above.
+	 */
+	snprintf(said, sizeof(said), "%sx.ini:3: '[pool:b] rest': there is text behind the ']'\n",
+		 missing);
 	assert_said(WITH("[pool:b] rest"), said);
 	snprintf(said, sizeof(said), "%sx.ini:3: '[pool:b': the ']' is missing\n", missing);
 	assert_said(WITH("[pool:b"), said);
 	snprintf(said, sizeof(said), "%sx.ini:3: '[pool:b ; x': the ']' is missing\n", missing);
 	assert_said(WITH("[pool:b ; x"), said);
-	snprintf(said, sizeof(said), "%sx.ini:3: '[pool:b': unknown section; did you mean [pool:b]?\n", missing);
+	snprintf(said, sizeof(said),
+		 "%sx.ini:3: '[pool:b': unknown section; did you mean [pool:b]?\n", missing);
 	assert_said(WITH("[[pool:b]"), said);
 }
 
 static void test_no_equals(void **state)
 {
 	(void)state;
-	assert_said(WITH("workers"), "x.ini:3: [pool:api] 'workers' is no 'key = value' (and a value cannot go on in the next line)\n");
+	assert_said(WITH("workers"), "x.ini:3: [pool:api] 'workers' is no 'key = value' (and a "
+				     "value cannot go on in the next line)\n");
 	assert_said(WITH("= 4"), "x.ini:3: [pool:api] there is no key before the '='\n");
-	assert_said(WITH("wor kers = 4"),
-		    "x.ini:3: [pool:api] 'wor kers = 4': what stands before the '=' is no key: letters, digits and '_' make one\n");
+	assert_said(WITH("wor kers = 4"), "x.ini:3: [pool:api] 'wor kers = 4': what stands before "
+					  "the '=' is no key: letters, digits and '_' make one\n");
 	assert_said(WITH("w\xc3\xb6rkers = 4"),
-		    "x.ini:3: [pool:api] 'w\xc3\xb6rkers = 4': what stands before the '=' is no key: letters, digits and '_' make one\n");
+		    "x.ini:3: [pool:api] 'w\xc3\xb6rkers = 4': what stands before the '=' is no "
+		    "key: letters, digits and '_' make one\n");
 	assert_value("[pool:api]\nready=notify\ncommand=x --a=b=c\n", "command", "x --a=b=c");
 }
 
@@ -199,25 +226,32 @@ static void test_quotes(void **state)
 {
 	(void)state;
 	assert_said(WITH("environment = A='x"),
-		    "x.ini:3: [pool:api] environment: a single quote (') is not closed; for the character itself write \\'\n");
+		    "x.ini:3: [pool:api] environment: a single quote (') is not closed; for the "
+		    "character itself write \\'\n");
 	assert_said(WITH("environment = A=don't ; comment"),
-		    "x.ini:3: [pool:api] environment: a single quote (') is not closed; for the character itself write \\'\n");
+		    "x.ini:3: [pool:api] environment: a single quote (') is not closed; for the "
+		    "character itself write \\'\n");
 	assert_said(WITH("environment = A=x \\"),
-		    "x.ini:3: [pool:api] environment: a backslash ends the line; a value cannot go on in the next line\n");
+		    "x.ini:3: [pool:api] environment: a backslash ends the line; a value cannot go "
+		    "on in the next line\n");
 	assert_value(WITH("environment = A=x\\ "), "environment", "'A=x '");
 	assert_value(WITH("environment = A=x\\\\ "), "environment", "'A=x\\'");
 	assert_value(WITH("environment = A=x\\ ;y"), "environment", "'A=x ;y'");
-	assert_value(WITH("working_directory = '/a '  "), "working_directory", "/a ");
+	assert_value(WITH("working_directory = '/a '  "), "working_directory", "'/a '");
 }
 
 static void test_line_ends(void **state)
 {
 	(void)state;
-	assert_value("[pool:api]\r\ncommand = /bin/true\r\nready = notify ; c\r\n\r\nworkers = 3\r\n", "workers", "3");
+	assert_value(
+	    "[pool:api]\r\ncommand = /bin/true\r\nready = notify ; c\r\n\r\nworkers = 3\r\n",
+	    "workers", "3");
 	assert_value("[pool:api]\ncommand = x\nready = notify\nworkers = 3", "workers", "3");
 	assert_value("[pool:api]\ncommand = x\nready = notify\nworkers = 3\r", "workers", "3");
-	assert_said(WITH("work\rers = 3"), "x.ini:3: [pool:api] the line contains a control character (0x0d)\n");
-	assert_said("[pool:api]\rcommand = x\rready = notify\r", "x.ini:1: the line contains a control character (0x0d)\n");
+	assert_said(WITH("work\rers = 3"),
+		    "x.ini:3: [pool:api] the line contains a control character (0x0d)\n");
+	assert_said("[pool:api]\rcommand = x\rready = notify\r",
+		    "x.ini:1: the line contains a control character (0x0d)\n");
 	assert_value("\n\n\n[pool:api]\ncommand = x\n\n\n\nready = notify\n", "ready", "notify");
 }
 
@@ -227,7 +261,8 @@ static void test_byte_order_mark(void **state)
 	assert_taken("\xef\xbb\xbf" POOL);
 	assert_taken("\xef\xbb\xbf\n" POOL);
 	assert_said(POOL "\xef\xbb\xbfworkers = 3\n",
-		    "x.ini:4: [pool:api] '\xef\xbb\xbfworkers = 3': what stands before the '=' is no key: letters, digits and '_' make "
+		    "x.ini:4: [pool:api] '\xef\xbb\xbfworkers = 3': what stands before the '=' is "
+		    "no key: letters, digits and '_' make "
 		    "one\n");
 }
 
@@ -247,21 +282,26 @@ static void test_bytes_that_are_no_text(void **state)
 				  "ELF\x02\x01\x01\0\0\0\0\0";
 
 	(void)state;
-	assert_bytes_said(nul, sizeof(nul) - 1,
-			  "x.ini:4: contains a NUL byte, so this is no text file; nothing of it is used\n");
-	assert_bytes_said(utf16, sizeof(utf16) - 1,
-			  "x.ini: is UTF-16; save it as UTF-8\n");
-	assert_bytes_said(elf, sizeof(elf) - 1,
-			  "x.ini:1: contains a NUL byte, so this is no text file; nothing of it is used\n");
-	assert_said(WITH("environment = A=\x1b[31m"), "x.ini:3: [pool:api] the line contains a control character (0x1b)\n");
-	assert_said(WITH("[pool:\x01]"), "x.ini:1: [pool:api] ready: is missing; say how a worker becomes ready: notify, delay:2s, "
+	assert_bytes_said(
+	    nul, sizeof(nul) - 1,
+	    "x.ini:4: contains a NUL byte, so this is no text file; nothing of it is used\n");
+	assert_bytes_said(utf16, sizeof(utf16) - 1, "x.ini: is UTF-16; save it as UTF-8\n");
+	assert_bytes_said(
+	    elf, sizeof(elf) - 1,
+	    "x.ini:1: contains a NUL byte, so this is no text file; nothing of it is used\n");
+	assert_said(WITH("environment = A=\x1b[31m"),
+		    "x.ini:3: [pool:api] the line contains a control character (0x1b)\n");
+	assert_said(WITH("[pool:\x01]"), "x.ini:1: [pool:api] ready: is missing; say how a worker "
+					 "becomes ready: notify, delay:2s, "
 					 "fd:N or exec:CMD\n"
 					 "x.ini:3: the line contains a control character (0x01)\n");
 	/* In a comment nobody minds. */
 	assert_taken(WITH("; \x1b[31m red"));
 	/* What is no UTF-8 may be a path; a sentence shows it as what it is. */
 	assert_value(WITH("working_directory = /\xff"), "working_directory", "/\xff");
-	assert_said(WITH("working_directory = \xff"), "x.ini:3: [pool:api] working_directory: '\\xff' is not a path that begins with '/'\n");
+	assert_said(
+	    WITH("working_directory = \xff"),
+	    "x.ini:3: [pool:api] working_directory: '\\xff' is not a path that begins with '/'\n");
 }
 
 /* A section without keys is one all the same. */
@@ -269,22 +309,29 @@ static void test_empty_sections(void **state)
 {
 	(void)state;
 	assert_said("[supervisor]\n[socket:a]\n[pool:x]\n",
-		    "x.ini:2: [socket:a] listen: is missing; say where to listen: tcp://HOST:PORT, udp://HOST:PORT, unix:/PATH or "
+		    "x.ini:2: [socket:a] listen: is missing; say where to listen: tcp://HOST:PORT, "
+		    "udp://HOST:PORT, unix:/PATH or "
 		    "systemd:NAME\n"
-		    "x.ini:2: warning: [socket:a] is used by no pool: clients that connect to it will hang\n"
+		    "x.ini:2: warning: [socket:a] is used by no pool: clients that connect to it "
+		    "will hang\n"
 		    "x.ini:3: [pool:x] command: is missing; say what a worker runs\n"
-		    "x.ini:3: [pool:x] ready: is missing; say how a worker becomes ready: notify, delay:2s, fd:N or exec:CMD\n");
+		    "x.ini:3: [pool:x] ready: is missing; say how a worker becomes ready: notify, "
+		    "delay:2s, fd:N or exec:CMD\n");
 }
 
 /* All wrong lines are told, not the first one only. */
 static void test_every_bad_line_is_told(void **state)
 {
 	(void)state;
-	assert_said(WITH("a\nb: 1\n[x\n"), "x.ini:1: [pool:api] ready: is missing; say how a worker becomes ready: notify, delay:2s, fd:N or "
-					   "exec:CMD\n"
-					   "x.ini:3: [pool:api] 'a' is no 'key = value' (and a value cannot go on in the next line)\n"
-					   "x.ini:4: [pool:api] 'b: 1': a key and its value are separated by '=', not by ':'\n"
-					   "x.ini:5: '[x': the ']' is missing\n");
+	assert_said(
+	    WITH("a\nb: 1\n[x\n"),
+	    "x.ini:1: [pool:api] ready: is missing; say how a worker becomes ready: notify, "
+	    "delay:2s, fd:N or "
+	    "exec:CMD\n"
+	    "x.ini:3: [pool:api] 'a' is no 'key = value' (and a value cannot go on in the next "
+	    "line)\n"
+	    "x.ini:4: [pool:api] 'b: 1': a key and its value are separated by '=', not by ':'\n"
+	    "x.ini:5: '[x': the ']' is missing\n");
 }
 
 /* Long texts are cut in sentences, at a character. */

@@ -530,6 +530,28 @@ static void test_tcp_accepts_again(void **state)
 	}
 }
 
+/* An instance that was killed while it stopped must not make its successor deaf. */
+static void test_adopted_socket_does_not_refuse(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < TCP_KINDS; i++) {
+		struct server server;
+		struct listener adopted;
+		int client, error;
+
+		start_server(&server, &kinds[i]);
+		assert_int_equal(listener_refuse(&server.listener), 0);
+		client = dial(&server, &error);
+		assert_false(is_connected(client));
+		close(client);
+		assert_int_equal(listener_adopt(server.listener.fd, "web", &adopted, NULL), 0);
+		assert_false(adopted.refusing);
+		client = dial_ok(&server);
+		close_both(client, accept_one(&server));
+		listener_close(&adopted);
+	}
+}
+
 /* A handshake that ends after the filter came leaves it on the connection: there it must do no
  * harm. */
 static void test_filter_on_a_connection_does_no_harm(void **state)
@@ -655,6 +677,7 @@ int main(void)
 	    cmocka_unit_test(test_queue_is_counted),
 	    cmocka_unit_test(test_tcp_refuses_new_ones_and_keeps_the_others),
 	    cmocka_unit_test(test_tcp_accepts_again),
+	    cmocka_unit_test(test_adopted_socket_does_not_refuse),
 	    cmocka_unit_test(test_filter_on_a_connection_does_no_harm),
 	    cmocka_unit_test(test_unix_refuses),
 	    cmocka_unit_test(test_shutdown_refuses_while_a_holder_is_left),

@@ -1,4 +1,5 @@
-/* test_parse.c - text to values: each form that is taken, each that is refused, and the way back. */
+/* test_parse.c - text to values: each form that is taken, each that is refused, and the way back.
+ */
 #include "unit.h"
 
 #include <signal.h>
@@ -36,7 +37,8 @@ static void test_uint(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		value = 4711;
-		assert_int_equal(parse_uint(rows[i].text, rows[i].min, rows[i].max, &value), rows[i].r);
+		assert_int_equal(parse_uint(rows[i].text, rows[i].min, rows[i].max, &value),
+				 rows[i].r);
 		assert_true(value == (rows[i].r == 0 ? rows[i].value : 4711));
 	}
 }
@@ -48,9 +50,10 @@ static void test_octal(void **state)
 		int r;
 		unsigned value;
 	} rows[] = {
-	    {"0022", 0, 0022}, {"660", 0, 0660}, {"7777", 0, 07777}, {"0", 0, 0},
-	    {"10000", -ERANGE, 0}, {"77777777777777777777777777", -ERANGE, 0}, {"8", -EINVAL, 0},
-	    {"08", -EINVAL, 0}, {"rw-", -EINVAL, 0}, {"", -EINVAL, 0}, {"-1", -EINVAL, 0},
+	    {"0022", 0, 0022}, {"660", 0, 0660},      {"7777", 0, 07777},
+	    {"0", 0, 0},       {"10000", -ERANGE, 0}, {"77777777777777777777777777", -ERANGE, 0},
+	    {"8", -EINVAL, 0}, {"08", -EINVAL, 0},    {"rw-", -EINVAL, 0},
+	    {"", -EINVAL, 0},  {"-1", -EINVAL, 0},
 	};
 	unsigned value;
 
@@ -200,11 +203,24 @@ static void test_signal(void **state)
 		const char *text;
 		int r, sig;
 	} rows[] = {
-	    {"SIGTERM", 0, SIGTERM}, {"TERM", 0, SIGTERM}, {"15", 0, 15},	{"SIGQUIT", 0, SIGQUIT},
-	    {"SIGSYS", 0, SIGSYS},   {"1", 0, 1},	   {"64", 0, 64},	{"0", -ERANGE, 0},
-	    {"65", -ERANGE, 0},	     {"", -EINVAL, 0},	   {"SIG", -EINVAL, 0}, {"sigterm", -EINVAL, 0},
-	    {"SIGTREM", -EINVAL, 0}, {"-9", -EINVAL, 0},   {"SIGSIGTERM", -EINVAL, 0},
-	    {"SIGRTMIN+99", -EINVAL, 0}, {"SIGRTMIN+", -EINVAL, 0}, {"SIGRTMIN+1x", -EINVAL, 0},
+	    {"SIGTERM", 0, SIGTERM},
+	    {"TERM", 0, SIGTERM},
+	    {"15", 0, 15},
+	    {"SIGQUIT", 0, SIGQUIT},
+	    {"SIGSYS", 0, SIGSYS},
+	    {"1", 0, 1},
+	    {"64", 0, 64},
+	    {"0", -ERANGE, 0},
+	    {"65", -ERANGE, 0},
+	    {"", -EINVAL, 0},
+	    {"SIG", -EINVAL, 0},
+	    {"sigterm", -EINVAL, 0},
+	    {"SIGTREM", -EINVAL, 0},
+	    {"-9", -EINVAL, 0},
+	    {"SIGSIGTERM", -EINVAL, 0},
+	    {"SIGRTMIN+99", -EINVAL, 0},
+	    {"SIGRTMIN+", -EINVAL, 0},
+	    {"SIGRTMIN+1x", -EINVAL, 0},
 	};
 	int sig;
 
@@ -315,7 +331,8 @@ static void test_unquote(void **state)
 	static const struct {
 		const char *text, *plain;
 	} rows[] = {
-	    {"", ""}, {"a  b", "a  b"}, {"\"a ; b\" c", "a ; b c"}, {"'a'b\\ c", "ab c"}, {"\\\"", "\""},
+	    {"", ""},	    {"a  b", "a  b"}, {"\"a ; b\" c", "a ; b c"}, {"'a'b\\ c", "ab c"},
+	    {"\\\"", "\""},
 	};
 
 	(void)state;
@@ -355,7 +372,8 @@ static void test_quotes_step_agrees_with_words(void **state)
 			}
 		}
 		r = parse_words(text, &words, &n, NULL);
-		if ((r == 0) != (quotes.open == '\0' && !quotes.escaped) || (r == 0 && n != counted))
+		if ((r == 0) != (quotes.open == '\0' && !quotes.escaped) ||
+		    (r == 0 && n != counted))
 			fail_msg("text '%s': %d, %zu and %zu words", text, r, n, counted);
 	}
 }
@@ -372,11 +390,14 @@ static void test_format_duration(void **state)
 	    {1000, "1 ms"},
 	    {1500, "1.5 ms"},
 	    {350000, "350 ms"},
-	    {999999, "999.999 ms"},
+	    {999999, "999 ms"},
+	    {1495, "1.49 ms"},
+	    {12345678, "12.3 s"},
+	    {10050000, "10 s"},
 	    {1000000, "1 s"},
 	    {1500000, "1.5 s"},
 	    {6000000, "6 s"},
-	    {59999999, "59.999 s"},
+	    {59999999, "59.9 s"},
 	    {60000000, "1 min"},
 	    {120000000, "2 min"},
 	    {125000000, "2 min 5 s"},
@@ -398,15 +419,23 @@ static void test_format_duration(void **state)
 
 static void test_suggest(void **state)
 {
-	static const char *const words[] = {"drain_timeout", "stop_timeout", "workers", "user", "restart",
-					    "restart_delay"};
+	static const char *const words[] = {"drain_timeout", "stop_timeout", "workers",
+					    "user",	     "restart",	     "restart_delay"};
 	static const struct {
 		const char *word, *near;
 	} rows[] = {
-	    {"drain_timout", "drain_timeout"}, {"drian_timeout", "drain_timeout"}, {"worker", "workers"},
-	    {"wrokers", "workers"},	       {"usr", "user"},			   {"users", "user"},
-	    {"restart-delay", "restart_delay"}, {"restrat", "restart"},	   {"u", NULL},
-	    {"", NULL},			       {"colour", NULL},		   {"timeout", NULL},
+	    {"drain_timout", "drain_timeout"},
+	    {"drian_timeout", "drain_timeout"},
+	    {"worker", "workers"},
+	    {"wrokers", "workers"},
+	    {"usr", "user"},
+	    {"users", "user"},
+	    {"restart-delay", "restart_delay"},
+	    {"restrat", "restart"},
+	    {"u", NULL},
+	    {"", NULL},
+	    {"colour", NULL},
+	    {"timeout", NULL},
 	    {"workersworkersworkersworkersworkersworkersworkersworkersworkersworkers", NULL},
 	};
 	const char *near;
@@ -433,11 +462,11 @@ static void test_utf8(void **state)
 	    {"\xc3\xa4", 2, 2},
 	    {"\xc3", 1, 0},
 	    {"\xc3(", 2, 0},
-	    {"\xc1\x81", 2, 0},		/* longer than needed */
+	    {"\xc1\x81", 2, 0}, /* longer than needed */
 	    {"\xe2\x82\xac", 3, 3},
 	    {"\xe2\x82", 2, 0},
 	    {"\xe0\x80\x80", 3, 0},
-	    {"\xed\xa0\x80", 3, 0},	/* a surrogate */
+	    {"\xed\xa0\x80", 3, 0}, /* a surrogate */
 	    {"\xf0\x9f\x98\x80", 4, 4},
 	    {"\xf0\x80\x80\x80", 4, 0},
 	    {"\xf4\x90\x80\x80", 4, 0}, /* above U+10FFFF */
