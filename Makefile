@@ -73,7 +73,7 @@ $(BUILD)/rpc-worker: $(RPC_WORKER)
 $(BUILD)/rpc-load: $(RPC_LOAD)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -levent_core -levent_extra -ljansson -lm
 $(HELPERS): $(BUILD)/%: $(BUILD)/obj/tests/workers/%.o
-	$(CC) $(ALL_LDFLAGS) -o $@ $^
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -ljansson
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(CORE) $(SYSTEM) $(BASE)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(SYSTEM_LIBS) -ljansson -lcmocka

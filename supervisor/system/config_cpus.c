@@ -118,17 +118,22 @@ static unsigned limit_of_line(const char *root, char *line)
 	return limit;
 }
 
-unsigned config_count_cpus(const char *root)
+unsigned config_limit_cpus(const char *root)
 {
 	cleanup_free char *text = NULL;
 	char path[256], *line, *next;
 	unsigned limit = 0;
 
 	snprintf(path, sizeof(path), "%s/proc/self/cgroup", root);
-	if (fd_read_file(path, 64 * 1024, &text, NULL) == 0) {
-		next = text;
-		while ((line = strsep(&next, "\n")) != NULL)
-			limit = smaller(limit, limit_of_line(root, line));
-	}
-	return smaller(count_affinity(), limit);
+	if (fd_read_file(path, 64 * 1024, &text, NULL) < 0)
+		return 0;
+	next = text;
+	while ((line = strsep(&next, "\n")) != NULL)
+		limit = smaller(limit, limit_of_line(root, line));
+	return limit;
+}
+
+unsigned config_count_cpus(const char *root)
+{
+	return smaller(count_affinity(), config_limit_cpus(root));
 }

@@ -190,6 +190,8 @@ void config_show_address(const char *host, uint16_t port, struct buf *out);
  * before /proc and /sys ("" except in tests).
  */
 unsigned config_count_cpus(const char *root);
+/* The limits of the cgroups alone. 0: there is none. */
+unsigned config_limit_cpus(const char *root);
 
 extern const struct key_type type_number, type_integer, type_duration, type_size, type_octal,
     type_yes_no, type_yes_no_unset, type_signal, type_choice, type_account, type_path, type_amount,

@@ -49,7 +49,7 @@ oops() {
 	printf '   %sNOT AS IT SHOULD BE: %s%s\n' "$red" "$*" "$plain"
 	failed=1
 }
-handover() { "$build/handover" -c "$run/control.sock" "$@"; }
+handover() { "$build/handover" -c "$run/control.sock" "$@" 2>&1; }
 tell_load() { echo "$*" >&7; }
 # wait_for SECONDS COMMAND...: until the command succeeds
 wait_for() {
