@@ -21,5 +21,5 @@ usec_t backoff_delay(const struct pool_params *params, uint32_t crashes, uint64_
 		delay = params->restart_delay_max;
 	if (delay < 4 || delay == USEC_INFINITY)
 		return delay;
-	return delay - delay / 4 + backoff_random(seed) % (delay / 2 + 1);
+	return usec_add(delay - delay / 4, backoff_random(seed) % (delay / 2 + 1));
 }

@@ -41,6 +41,7 @@ clean_up() {
 	rm -rf "$dir"
 }
 trap clean_up EXIT
+trap '' PIPE
 trap 'echo; echo "demo: interrupted"; exit 130' INT TERM
 
 step() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
@@ -50,7 +51,12 @@ oops() {
 	failed=1
 }
 handover() { "$build/handover" -c "$run/control.sock" "$@" 2>&1; }
-tell_load() { echo "$*" >&7; }
+tell_load() {
+	echo "$*" 2>/dev/null >&7 && return
+	cat "$dir/table"
+	oops 'the load client has ended'
+	exit 1
+}
 # wait_for SECONDS COMMAND...: until the command succeeds
 wait_for() {
 	local left=$(($1 * 20))
@@ -76,12 +82,15 @@ step "handoverd starts four $kind workers on 127.0.0.1:$port"
 configure "$(options 1)"
 "$build/handoverd" --runtime-dir "$run" "$config" >"$log" 2>&1 &
 master=$!
-if ! wait_for 10 grep -q 'is ready' "$log"; then
+if ! wait_for 10 grep -qs 'is ready' "$log"; then
 	cat "$log"
 	oops "it did not start"
 	exit 1
 fi
-tail -n +1 -f --pid=$master "$log" | sed -u "s|^|   ${dim}handoverd: |; s|\$|$plain|" &
+# its log as it comes; of a worker's own output (a dump may be long) the first lines
+tail -n +1 -f --pid=$master "$log" | awk -v dim="$dim" -v plain="$plain" '
+	/^[a-z]+\[[0-9]+\] g[0-9]+ pid / { lines[$4]++; if (lines[$4] == 9) $0 = $1 " " $2 " " $3 " " $4 " ..."; if (lines[$4] > 9) next }
+	{ print "   " dim "handoverd: " $0 plain; fflush() }' &
 watcher=$!
 handover status
 
@@ -92,7 +101,7 @@ if [ "$kind" = rpc ]; then
 		--duration 55 --json "$dir/load.json" <"$dir/load" >"$dir/table" 2>&1 &
 else
 	"$build/grpc-load" --target 127.0.0.1:$port --unary-new 60 --pick-first 100,4 --round-robin 100,4 \
-		--slow 10,300,1000 --streams 4,10,50 --duration 55 --json "$dir/load.json" <"$dir/load" >"$dir/table" 2>&1 &
+		--slow 10,300,1000 --streams 4,10,50 --duration 55s --json "$dir/load.json" <"$dir/load" >"$dir/table" 2>&1 &
 fi
 load=$!
 exec 7>"$dir/load"
@@ -140,11 +149,12 @@ tell_load hang
 sleep 0.5
 configure "$(options 4)"
 handover reload --wait=drained || oops 'the reload failed'
-killed=$(sed -n 's/.* pid \([0-9]*\) .*SIGKILL to it.*/\1/p' "$log" | tail -n 1)
+# Go ends at SIGQUIT by itself, with its goroutines printed; the C worker has to be killed
+killed=$(sed -n 's/.* pid \([0-9]*\) has not ended within its.*/\1/p' "$log" | tail -n 1)
 if [ -n "$killed" ]; then
 	tell_load "killed $killed"
 else
-	oops 'nobody was killed'
+	oops 'nothing was done about the worker that hangs'
 fi
 sleep 1
 

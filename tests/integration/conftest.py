@@ -3,7 +3,7 @@ import fcntl
 import os
 import subprocess
 
-os.environ.setdefault("HANDOVER_BUILD", "build/" + os.environ.get("VARIANT", "plain"))  # before cli_tools looks
+os.environ.setdefault("BUILD", "build/" + os.environ.get("VARIANT", "plain"))  # before cli_tools looks
 
 import pytest  # noqa: E402
 

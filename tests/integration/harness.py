@@ -24,7 +24,7 @@ HANDOVERD = os.path.join(BUILD, "handoverd")
 RPC_WORKER = os.path.join(BUILD, "rpc-worker")
 RPC_LOAD = os.path.join(BUILD, "rpc-load")
 STEP_WORKER = os.path.join(BUILD, "step-worker")
-SANITIZED = "asan" in BUILD
+SANITIZED = "asan" in VARIANT or "asan" in os.path.basename(BUILD)
 PATIENCE = 60 if SANITIZED else 30  # seconds until a wait counts as failed; nothing waits that long in a good run
 
 

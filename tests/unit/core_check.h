@@ -53,9 +53,11 @@ struct check {
 	bool rolling; /* between the begin and the end of a transaction */
 	bool start;
 	bool gate_open;
-	uint64_t begun; /* step */
-	usec_t late;	/* how late EVENT_TIME may come */
-	bool exited;	/* ORDER_EXIT */
+	uint64_t begun;	       /* step */
+	usec_t late;	       /* how late EVENT_TIME may come */
+	bool exited;	       /* ORDER_EXIT */
+	enum order_kind stage; /* the last step of the stop that was told */
+	bool ready;
 	bool traces;
 	uint64_t committed, failed, answered;
 };
@@ -456,6 +458,53 @@ static inline void check_state(struct sim *sim, size_t n, bool commits)
 	}
 }
 
+/* A stop goes on step by step; steps can be left out, and never come twice. */
+static inline void check_stage(struct sim *sim, enum order_kind kind)
+{
+	static const uint8_t place[] = {
+	    [ORDER_LAME_DUCK] = 1,     [ORDER_REFUSE_NEW] = 2, [ORDER_DRAIN_BEGINS] = 3,
+	    [ORDER_CLOSE_SOCKETS] = 4, [ORDER_EXIT] = 5,
+	};
+	enum order_kind before = check_of(sim)->stage;
+
+	CHECK(sim, (kind == ORDER_LAME_DUCK) == (before == ORDER_SPAWN));
+	CHECK(sim, kind == ORDER_LAME_DUCK || place[kind] > place[before]);
+	CHECK(sim, kind != ORDER_EXIT || before == ORDER_CLOSE_SOCKETS);
+	check_of(sim)->stage = kind;
+	if (kind == ORDER_DRAIN_BEGINS)
+		check_shorten(sim);
+	check_of(sim)->exited = kind == ORDER_EXIT;
+}
+
+/* A batch that begins takes no more workers' successors than max_surge. */
+static inline void check_batch(struct sim *sim, const struct order *order)
+{
+	struct check_pool *entry = &check_of(sim)->pools[order->pool];
+	const struct pool *pool = sim_pool(sim, order->pool);
+	uint32_t surge = 0;
+
+	if (entry->batch_count == 0) {
+		entry->batch = order->slot;
+		entry->batch_count = order->count;
+	}
+	for (uint32_t w = 0; w < pool->capacity; w++) {
+		const struct check_worker *worker = &entry->workers[w];
+
+		surge += (worker->state == WORKER_STARTING || worker->state == WORKER_SERVING) &&
+			 worker->slot >= order->slot && worker->slot < order->slot + order->count;
+	}
+	CHECK(sim, order->count > 0);
+	CHECK(sim, surge <= entry->change.params.max_surge);
+}
+
+static inline void check_ready(struct sim *sim)
+{
+	CHECK(sim, !check_of(sim)->ready && !instance_is_stopping(sim->instance));
+	check_of(sim)->ready = true;
+	for (uint32_t p = 0; p < SIM_POOLS; p++)
+		CHECK(sim, sim_pool(sim, p)->state != POOL_ACTIVE || sim_pool(sim, p)->ready_once);
+}
+
 static inline void check_order(struct sim *sim, size_t n, bool commits)
 {
 	const struct order *order = &sim->plan.orders[n];
@@ -481,19 +530,20 @@ static inline void check_order(struct sim *sim, size_t n, bool commits)
 		CHECK(sim, check_leaves(check_worker(sim, &order->worker)->state));
 		break;
 	case ORDER_BATCH:
-		if (entry->batch_count == 0) {
-			entry->batch = order->slot;
-			entry->batch_count = order->count;
-		}
+		check_batch(sim, order);
+		break;
+	case ORDER_READY:
+		check_ready(sim);
 		break;
 	case ORDER_ANSWER:
 		check_answer(sim, order);
 		break;
+	case ORDER_LAME_DUCK:
+	case ORDER_REFUSE_NEW:
 	case ORDER_DRAIN_BEGINS:
-		check_shorten(sim);
-		break;
+	case ORDER_CLOSE_SOCKETS:
 	case ORDER_EXIT:
-		check_of(sim)->exited = true;
+		check_stage(sim, order->kind);
 		break;
 	default:
 		break;

@@ -7,6 +7,28 @@
 #error "include core_check.h"
 #endif
 
+/* A start takes its time-out, or what it asked for within the rollout's patience; SIGKILL comes
+ * again. */
+static inline void check_patience(struct sim *sim, const struct worker *worker)
+{
+	const struct worker_timing *timing = &worker->timing;
+	usec_t most = timing->start_timeout;
+
+	if (worker->state == WORKER_KILLED) {
+		CHECK(sim, worker->deadline == worker->since + WORKER_KILL_AGAIN);
+		return;
+	}
+	if (worker->spawned && timing->ready_delay != NEVER)
+		most = timing->ready_delay;
+	else if (worker->spawned && timing->start_extend_max > most)
+		most = timing->start_extend_max;
+	if (worker->spawned)
+		CHECK(sim, worker->deadline <= worker->since + most);
+	else
+		CHECK(sim, worker->deadline <= sim->now + most);
+	CHECK(sim, sim->now <= worker->deadline + check_of(sim)->late);
+}
+
 /* The book and the model agree; counts and the free list are right. */
 static inline void check_workers(struct sim *sim, uint32_t p)
 {
@@ -28,6 +50,8 @@ static inline void check_workers(struct sim *sim, uint32_t p)
 		CHECK(sim, worker->spawned || worker->state == WORKER_STARTING);
 		if (worker->state == WORKER_DRAINING || worker->state == WORKER_DUMPING)
 			CHECK(sim, sim->now <= book->limit && worker->deadline <= book->limit);
+		else if (worker->state != WORKER_SERVING)
+			check_patience(sim, worker);
 	}
 	CHECK(sim, memcmp(counts, pool->counts, sizeof(counts)) == 0);
 	CHECK(sim, live == pool->live && live == entry->live);
@@ -162,6 +186,9 @@ static inline void check_rollout(struct sim *sim, uint32_t p)
 	if (!part)
 		return;
 	CHECK(sim, !rollout->failed);
+	CHECK(sim, rollout->state != ROLLOUT_WAITING ||
+		       (rollout->deadline != NEVER &&
+			sim->now <= rollout->deadline + check_of(sim)->late));
 	CHECK(sim, rollout->gate_open == transaction->gate_open);
 	for (uint32_t s = rollout->cursor; s < rollout->batch_end; s++) {
 		const struct worker *worker = sim_successor(sim, p, s);

@@ -40,23 +40,23 @@ func dialOptions(options options) []grpc.DialOption {
 	}
 }
 
-// pool is a number of channels that calls take in turn.
-type pool struct {
-	channels []*grpc.ClientConn
+// channels are a number of connections that calls take in turn.
+type channels struct {
+	each []*grpc.ClientConn
 }
 
-func newPool(options options, size int) (*pool, error) {
-	p := &pool{}
+func newChannels(options options, size int) (*channels, error) {
+	c := &channels{}
 	for i := 0; i < size; i++ {
 		channel, err := dial(options)
 		if err != nil {
 			return nil, err
 		}
-		p.channels = append(p.channels, channel)
+		c.each = append(c.each, channel)
 	}
-	return p, nil
+	return c, nil
 }
 
-func (p *pool) at(n int64) *grpc.ClientConn {
-	return p.channels[n%int64(len(p.channels))]
+func (c *channels) at(n int64) *grpc.ClientConn {
+	return c.each[n%int64(len(c.each))]
 }

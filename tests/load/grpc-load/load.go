@@ -22,7 +22,7 @@ type load struct {
 	hangs   sync.WaitGroup
 	hanging context.Context // of the calls that are never answered
 	release context.CancelFunc
-	idle    *pool // for hangs
+	idle    *channels // for hangs
 }
 
 // run sends what the options ask for until it is told to stop or the time is over, and waits for the answers.
@@ -31,7 +31,7 @@ func run(options options, log *recorder) error {
 	if err != nil {
 		return err
 	}
-	idle, err := newPool(options, 1)
+	idle, err := newChannels(options, 1)
 	if err != nil {
 		return err
 	}

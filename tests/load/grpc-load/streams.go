@@ -74,9 +74,9 @@ func newUnaryNew(options options, _ *numberList) (*stream, error) {
 }
 
 func newPickFirst(options options, wanted *numberList) (*stream, error) {
-	pool, err := newPool(options, int(wanted.whole(1)))
+	conns, err := newChannels(options, int(wanted.whole(1)))
 	return &stream{name: "pick-first", next: func(n int64) job {
-		return job{channel: pool.at(n), request: quickRequest(n)}
+		return job{channel: conns.at(n), request: quickRequest(n)}
 	}}, err
 }
 
@@ -88,19 +88,19 @@ func newRoundRobin(options options, wanted *numberList) (*stream, error) {
 }
 
 func newSlow(options options, wanted *numberList) (*stream, error) {
-	pool, err := newPool(options, ownConnections)
+	conns, err := newChannels(options, ownConnections)
 	shortest, longest := wanted.whole(1), wanted.whole(2)
 	return &stream{name: "slow", next: func(n int64) job {
 		delay := shortest + rand.Int63n(longest-shortest+1)
-		return job{channel: pool.at(n), request: &echo.Request{Number: n, DelayMs: delay}}
+		return job{channel: conns.at(n), request: &echo.Request{Number: n, DelayMs: delay}}
 	}}, err
 }
 
 func newServerStreams(options options, wanted *numberList) (*stream, error) {
-	pool, err := newPool(options, ownConnections)
+	conns, err := newChannels(options, ownConnections)
 	messages, delay := wanted.whole(1), wanted.whole(2)
 	return &stream{name: "streams", next: func(n int64) job {
-		return job{channel: pool.at(n), request: &echo.Request{Number: n, DelayMs: delay, Messages: messages}}
+		return job{channel: conns.at(n), request: &echo.Request{Number: n, DelayMs: delay, Messages: messages}}
 	}}, err
 }
 
