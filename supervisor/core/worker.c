@@ -22,11 +22,12 @@ void worker_timing_set(struct worker_timing *timing, const struct pool_params *p
 
 void worker_timing_update(struct worker_timing *timing, const struct pool_params *params)
 {
-	struct worker_timing former = *timing;
-
-	worker_timing_set(timing, params);
-	timing->ready_delay = former.ready_delay;
-	timing->watchdog = former.watchdog;
+	timing->drain_timeout = params->drain_timeout;
+	timing->stop_timeout = params->stop_timeout;
+	timing->drain_extend_max = params->drain_extend_max;
+	timing->dump_timeout = params->dump_timeout;
+	timing->drain_signal = params->drain_signal;
+	timing->dump_signal = params->dump_signal;
 }
 
 bool worker_is_live(const struct worker *worker)

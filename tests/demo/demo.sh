@@ -76,6 +76,21 @@ configure() { # configure OPTIONS: the command that the workers run from the nex
 }
 options() { echo "--version $1 --stubborn ${DEMO_WORKER_OPTIONS:-}"; }
 
+# The log as it comes; of a worker's own output (a dump may be long) the first lines only.
+show_log() {
+	local line worker
+	local -A shown=()
+	while IFS= read -r line; do
+		if [[ $line =~ ^[a-z]+\[[0-9]+\]\ g[0-9]+\ pid\ ([0-9]+): ]]; then
+			worker=${BASH_REMATCH[1]}
+			shown[$worker]=$((${shown[$worker]:-0} + 1))
+			[ "${shown[$worker]}" -le 9 ] || continue
+			[ "${shown[$worker]}" -le 8 ] || line="${BASH_REMATCH[0]} ... (more in the log)"
+		fi
+		printf '   %shandoverd: %s%s\n' "$dim" "$line" "$plain"
+	done
+}
+
 # ---- start ----------------------------------------------------------------------------------
 
 step "handoverd starts four $kind workers on 127.0.0.1:$port"
@@ -87,10 +102,7 @@ if ! wait_for 10 grep -qs 'is ready' "$log"; then
 	oops "it did not start"
 	exit 1
 fi
-# its log as it comes; of a worker's own output (a dump may be long) the first lines
-tail -n +1 -f --pid=$master "$log" | awk -v dim="$dim" -v plain="$plain" '
-	/^[a-z]+\[[0-9]+\] g[0-9]+ pid / { lines[$4]++; if (lines[$4] == 9) $0 = $1 " " $2 " " $3 " " $4 " ..."; if (lines[$4] > 9) next }
-	{ print "   " dim "handoverd: " $0 plain; fflush() }' &
+tail -n +1 -f --pid=$master "$log" | show_log &
 watcher=$!
 handover status
 
