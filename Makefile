@@ -157,3 +157,4 @@ install: programs
 	install -D -m 644 packaging/completions/handover.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/handover.fish
 clean:
 	rm -rf build
+-include tests/bench/bench.mk

@@ -33,7 +33,8 @@ static void on_line(const char *text, size_t len, void *arg)
 			buf_add(&change->raw, text, len);
 	} else {
 		progress_event(&change->progress, &event);
-		if (change->next_poll > clock_now() + poll_pause)
+		change->news = true;
+		if (change->poll == NULL && change->next_poll > clock_now() + poll_pause)
 			change->next_poll = clock_now() + poll_pause;
 	}
 	api_event_free(&event);
@@ -72,7 +73,8 @@ static void take_poll(struct change *change)
 {
 	const struct buf *body = request_body(change->poll);
 	usec_t now = clock_now();
-	usec_t pause = 4 * (now - change->poll_began);
+	usec_t pause = change->news ? poll_pause : poll_idle;
+	usec_t least = 4 * (now - change->poll_began);
 	struct api_status status;
 
 	if (request_error(change->poll) == 0 && body->data != NULL &&
@@ -83,7 +85,7 @@ static void take_poll(struct change *change)
 	change->poll = request_free(change->poll);
 	/* the status of thousands of workers is work for the instance: the view takes a fifth of
 	 * the time at most */
-	change->next_poll = now + (pause > poll_idle ? pause : poll_idle);
+	change->next_poll = now + (pause > least ? pause : least);
 }
 
 /* Keeps the view in place up to date: statuses are asked for beside the request itself. */
@@ -99,6 +101,7 @@ static void look(struct change *change)
 		change->poll = client_start(change->cli->client, "/v1/status", NULL, NULL, NULL);
 		change->poll_began = now;
 		change->next_poll = now + poll_idle;
+		change->news = false;
 	}
 	progress_draw(&change->progress, now);
 }

@@ -18,6 +18,7 @@ struct change {
 	struct request *request;
 	struct request *poll; /* a status for the view in place */
 	usec_t poll_began, next_poll;
+	bool news; /* something happened since that status was asked for */
 	struct progress progress;
 	bool heard;		  /* the instance has begun to answer */
 	struct api_result result; /* root NULL: none came */

@@ -127,16 +127,20 @@ static int explain(struct cli *cli, const char *name, const char *socket_path, i
 	return CLI_FAILED;
 }
 
-/* "/run/handover/payments/control.sock" -> "payments" */
-static char *name_of_socket(const char *path)
+/* "/run/handover/payments/control.sock" -> "payments"; elsewhere the path as it was given is the
+ * only name we have. */
+static char *name_of_socket(const char *given, const char *path)
 {
 	const char *end = strrchr(path, '/');
 	const char *start = end;
+	static const char parent[] = "/handover/";
+	const size_t len = sizeof(parent) - 1;
 
 	while (start != NULL && start > path && start[-1] != '/')
 		start--;
-	if (start == NULL || start == end)
-		return strdup(path);
+	if (start == NULL || start == end || (size_t)(start - path) < len ||
+	    memcmp(start - len, parent, len) != 0)
+		return strdup(given);
 	return strndup(start, (size_t)(end - start));
 }
 
@@ -150,7 +154,8 @@ static int choose_by_socket(struct cli *cli)
 	if (stat(cli->options.socket, &st) == 0 && S_ISDIR(st.st_mode))
 		buf_add_str(&path, "/control.sock");
 	instance->socket = path.data != NULL ? strdup(path.data) : NULL;
-	instance->name = instance->socket != NULL ? name_of_socket(instance->socket) : NULL;
+	instance->name =
+	    instance->socket != NULL ? name_of_socket(cli->options.socket, instance->socket) : NULL;
 	if (instance->name == NULL) {
 		cli_error(cli, "out of memory");
 		return CLI_FAILED;

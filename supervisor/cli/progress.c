@@ -63,7 +63,7 @@ static bool is_worth_telling(const struct progress *progress, const struct api_e
 	if (progress->verbose || is_serious(event))
 		return true;
 	if (progress->mode == PROGRESS_LIVE)
-		return strcmp(event->event, "reload-queued") == 0;
+		return false;
 	if (is_in(event->event, leaving, ARRAY_LEN(leaving)))
 		return progress->drains;
 	return is_in(event->event, milestones, ARRAY_LEN(milestones));

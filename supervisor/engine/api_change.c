@@ -75,10 +75,13 @@ static void asking_done(void *arg, const struct outcome *outcome)
 static void asking_gone(void *arg)
 {
 	struct asking *asking = arg;
+	struct engine *engine = asking->engine;
+	uint64_t id = asking->id;
 
-	if (!asking->engine->control->closing)
-		engine_forget(asking->engine, asking->id);
+	/* first: what is ended by engine_forget() is told to those who are still there */
 	asking_free(asking);
+	if (!engine->control->closing)
+		engine_forget(engine, id);
 }
 
 static void asking_each(void *arg, const char *name, const char *json, size_t len)

@@ -155,7 +155,8 @@ int api_json_read_ask(const char *body, size_t len, unsigned allowed, unsigned r
 	json_t *root;
 	int r;
 
-	root = len > 0 ? json_loadb(body, len, JSON_REJECT_DUPLICATES, &problem) : json_object();
+	root = len > 0 ? json_loadb(body, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &problem)
+		       : json_object();
 	if (root == NULL) {
 		buf_printf(error, "the body is no JSON: line %d, column %d: %s", problem.line,
 			   problem.column, problem.text);

@@ -254,6 +254,17 @@ void conn_end(struct conn *conn)
 		evhttp_send_reply_end(conn_take_request(conn));
 }
 
+/* A stream's end is told too; whoever feeds it hears that it is over. */
+static void conn_end_last(struct conn *conn)
+{
+	void (*gone)(void *) = conn->gone;
+	void *arg = conn->arg;
+
+	conn_end(conn);
+	if (gone != NULL)
+		gone(arg);
+}
+
 /* One try: at the end of the instance nobody is waited for. */
 void conn_send_last(struct conn *conn)
 {
@@ -264,7 +275,7 @@ void conn_send_last(struct conn *conn)
 		return;
 	bufferevent_incref(bev);
 	if (conn->streaming)
-		conn_end(conn);
+		conn_end_last(conn);
 	evbuffer_unfreeze(output, 1);
 	evbuffer_write(output, bufferevent_getfd(bev));
 	evbuffer_freeze(output, 1);

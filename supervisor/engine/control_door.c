@@ -12,6 +12,19 @@
 
 #define DOOR_COMPLAINT_INTERVAL (60 * USEC_PER_SEC)
 
+/* evhttp makes itself the argument of its listener's callbacks: the error callback looks its door
+ * up here. */
+static LIST_HEAD(, door) doors = LIST_HEAD_INITIALIZER(doors);
+
+static struct door *door_find(const struct evconnlistener *listener)
+{
+	struct door *door = LIST_FIRST(&doors);
+
+	while (door != NULL && door->listener != listener)
+		door = LIST_NEXT(door, place);
+	return door;
+}
+
 static void door_set_accepting(struct door *door)
 {
 	if (door->closing)
@@ -40,11 +53,13 @@ static void door_resume(evutil_socket_t fd, short what, void *arg)
 
 static void door_failed(struct evconnlistener *listener, void *arg)
 {
-	struct door *door = arg;
 	int error = errno;
+	struct door *door = door_find(listener);
 	usec_t now = clock_now();
 
-	(void)listener;
+	(void)arg;
+	if (door == NULL)
+		return;
 	door->paused = true;
 	door_set_accepting(door);
 	engine_arm(door->resume, CONTROL_ACCEPT_PAUSE);
@@ -134,6 +149,7 @@ struct door *door_open(struct engine *engine, int fd, bool local)
 	}
 	door->engine = engine;
 	door->local = local;
+	LIST_INSERT_HEAD(&doors, door, place);
 	TAILQ_INIT(&door->fresh);
 	TAILQ_INIT(&door->conns);
 	door->resume = evtimer_new(engine->base, door_resume, door);
@@ -170,5 +186,6 @@ void door_close(struct door *door)
 		event_free(door->resume);
 	if (door->greet != NULL)
 		event_free(door->greet);
+	LIST_REMOVE(door, place);
 	free(door);
 }

@@ -43,6 +43,7 @@ struct conn {
 TAILQ_HEAD(conn_list, conn);
 
 struct door {
+	LIST_ENTRY(door) place;
 	struct engine *engine;
 	bool local; /* control.sock: changes are taken here only */
 	struct evhttp *http;

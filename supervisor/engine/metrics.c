@@ -269,12 +269,16 @@ static bool pool_inflight(const struct engine *engine, uint32_t p, uint64_t *ret
 static void add_inflight(struct buf *out, const struct engine *engine)
 {
 	const char *name = "handover_pool_in_flight";
+	bool begun = false;
 	uint64_t inflight;
 
-	add_family(out, name, "gauge", "Requests in flight, where the workers tell.");
 	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
 		if (!is_first(engine, p) || !pool_inflight(engine, p, &inflight))
 			continue;
+		if (!begun)
+			add_family(out, name, "gauge",
+				   "Requests in flight, where the workers tell.");
+		begun = true;
 		buf_printf(out, "%s{", name);
 		add_label(out, "pool", engine->pools[p].name);
 		buf_printf(out, "} %llu\n", (unsigned long long)inflight);

@@ -207,8 +207,7 @@ int check_run_beside(const char *path, bool syntax, const char *control_socket, 
 	if (r == 0 && summary.data != NULL)
 		fputs(summary.data, out);
 	if (r == 0)
-		fprintf(out, "%s: %s\n", path,
-			syntax ? "the syntax is right" : "nothing is wrong with it");
+		fprintf(out, "%s: no mistakes%s\n", path, syntax ? " in the syntax" : "");
 	fflush(out);
 	fflush(err);
 	config_free(config);

@@ -7,7 +7,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -27,10 +26,8 @@
 
 enum {
 	STACK_SIZE = 64 * 1024,
-	GUARD_SIZE = 64 * 1024,	    /* whole pages, whatever the page size */
-	SIGSET_BYTES = _NSIG / 8,   /* the kernel's sigset_t, not libc's */
-	PF_FORKNOEXEC = 0x00000040, /* include/linux/sched.h, in field 9 of /proc/PID/stat: forked
-				       but has not executed */
+	GUARD_SIZE = 64 * 1024,	  /* whole pages, whatever the page size */
+	SIGSET_BYTES = _NSIG / 8, /* the kernel's sigset_t, not libc's */
 };
 
 /* The calls that take 32-bit ids have names of their own on old 32-bit architectures. */
@@ -90,10 +87,16 @@ IN_CHILD static long step_session(struct child *child)
 {
 	const struct spawn_spec *spec = child->spec;
 
+	/* First of all, so that a signal for our process group (Ctrl-C) hardly ever hits the child.
+	 */
+	if ((spec->new_session ? syscall(SYS_setsid) : syscall(SYS_setpgid, 0, 0)) == -1)
+		return -1;
+	/* Early, while everything is still blocked: the less lies between "set user" and exec, the
+	 * better. */
+	reset_dispositions();
 	for (size_t i = 0; i < spec->n_pid_variables; i++)
 		write_pid(spec->env[spec->pid_variables[i]]);
-	syscall(SYS_umask, spec->umask);
-	return spec->new_session ? syscall(SYS_setsid) : syscall(SYS_setpgid, 0, 0);
+	return syscall(SYS_umask, spec->umask);
 }
 
 IN_CHILD static long close_others(const struct child *child)
@@ -226,8 +229,6 @@ IN_CHILD static int child_main(void *arg)
 	};
 	struct child *child = arg;
 
-	reset_dispositions(); /* early: everything is still blocked, and the less lies between set
-				 user and exec the better */
 	for (int stage = SPAWN_STAGE_SESSION; stage < SPAWN_STAGE_COUNT; stage++) {
 		child->stage = stage;
 		if (steps[stage](child) == -1) {
@@ -310,52 +311,27 @@ static pid_t clone_child(struct child *child, int *ret_pidfd)
 	return pid == -1 ? -error : pid;
 }
 
-/* Has this zombie never executed anything? False where /proc cannot tell. */
-static bool never_executed(pid_t pid)
+/*
+ * 0: it executes the program. Else it has left our memory without exec, so that it is dying at this
+ * moment: the wait is for nobody, and what is left is the failure as -errno. A signal that kills it
+ * in exec itself looks like success from here and is seen as the end of the process.
+ */
+static int check_child(const struct child *child, int pidfd, struct spawn_error *error)
 {
-	cleanup_free char *text = NULL;
-	char path[32], *p;
-	unsigned long flags;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	if (fd_read_file(path, 4096, &text, NULL) < 0)
-		return false;
-	p = strrchr(text, ')'); /* the name before it may hold anything */
-	if (p == NULL || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %lu", &flags) != 1)
-		return false;
-	return (flags & PF_FORKNOEXEC) != 0;
-}
-
-static int wait_for(int pidfd, siginfo_t *info, int options)
-{
+	siginfo_t info = {.si_pid = 0};
 	int r;
 
-	memset(info, 0, sizeof(*info));
-	do
-		r = waitid(P_PIDFD, (id_t)pidfd, info, options);
-	while (r == -1 && errno == EINTR);
-	return r;
-}
-
-/* 0: it has executed the program (as far as anybody can tell). Else the child is reaped and the
- * failure is -errno. */
-static int check_child(const struct child *child, pid_t pid, int pidfd, struct spawn_error *error)
-{
-	siginfo_t info;
-
-	if (child->error == 0 && child->stage == SPAWN_STAGE_EXEC) {
-		if (wait_for(pidfd, &info, WEXITED | WNOHANG | WNOWAIT) == -1 || info.si_pid == 0 ||
-		    !never_executed(pid))
-			return 0;
-	}
-	/* It has left our memory without exec, so that it is dying at this moment: this does not
-	 * wait for anybody. */
+	if (child->stage == SPAWN_STAGE_EXEC && child->error == 0)
+		return 0;
 	*error =
 	    (struct spawn_error){.stage = (enum spawn_stage)child->stage, .error = child->error};
-	if (wait_for(pidfd, &info, WEXITED) == 0 && child->error == 0)
-		error->signal = info.si_status;
-	if (error->error == 0)
+	do
+		r = waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED);
+	while (r == -1 && errno == EINTR);
+	if (child->error == 0) {
+		error->signal = r == 0 ? info.si_status : SIGKILL;
 		error->error = ECANCELED;
+	}
 	return -error->error;
 }
 
@@ -380,7 +356,7 @@ static int start(const struct spawn_spec *spec, pid_t *ret_pid, int *ret_pidfd,
 		error->error = -pid;
 		return pid;
 	}
-	r = check_child(&child, pid, pidfd, error);
+	r = check_child(&child, pidfd, error);
 	if (r < 0)
 		return r;
 	*ret_pid = pid;

@@ -86,9 +86,10 @@ struct spawn_error {
  *
  * SPAWN_STAGE_CLONE: EAGAIN (RLIMIT_NPROC, pids.max), ENOMEM, EMFILE, EINVAL (a number in
  * fd_numbers that is used twice or below 3), ENOSYS or EPERM (a sandbox that forbids clone with
- * CLONE_PIDFD, or a kernel before 5.2). SPAWN_STAGE_EXEC: as execve(2); ETXTBSY is not tried again
- * here. A death by signal is reported here for every stage; in the instant between unblocking the
- * signals and exec it may instead be seen as an ordinary end of the process.
+ * CLONE_PIDFD, or a kernel before 5.2).
+ * SPAWN_STAGE_EXEC: as execve(2); ETXTBSY is not tried again here.
+ * A child that is killed by a signal before it calls exec is reported here (signal); one that is
+ * killed in exec itself is started for us, and ends.
  *
  * Not for two threads at once where change_user is used: the kernel makes our memory undumpable
  * while a child with another user shares it (so that this user cannot reach into us), and we set

@@ -286,6 +286,7 @@ class Handover:
         self.place = tempfile.mkdtemp(prefix="handover-it-")
         os.chmod(self.place, 0o755)  # workers of other users must get in
         self.runtime_dir = self.path("run")
+        self.runtime_options = ["--runtime-dir", self.runtime_dir]
         self.control = self.path("run/control.sock")
         self.config = self.path(f"{self.name}.ini")
         self.log_path = self.path("log")
@@ -353,7 +354,7 @@ class Handover:
         if write:
             self.write()
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([*wrapper, HANDOVERD, "--runtime-dir", self.runtime_dir, *options, self.config],
+            self.process = subprocess.Popen([*wrapper, HANDOVERD, *self.runtime_options, *options, self.config],
                                             stdin=subprocess.DEVNULL, **{"stdout": log, "stderr": log, **more},
                                             env=env or self.environment(), start_new_session=True)
         self.pid = self.process.pid

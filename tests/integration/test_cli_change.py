@@ -95,6 +95,10 @@ def test_wrong_configuration(api):
             "handover: reload 7 failed: the configuration is wrong; nothing has changed"]
         done = run("-c", api.socket, "reload", "--json")
         assert done.returncode == 78 and json.loads(done.stdout)["problems"] == WRONG["problems"]
+    api.routes["POST", "/v1/reload"] = (422, result("failed"))
+    assert run("-c", api.socket, "reload").returncode == 78
+    api.routes["POST", "/v1/reload"] = (409, result("failed", problems=WRONG["problems"][1:]))
+    assert run("-c", api.socket, "reload").returncode == 1, "a warning is no reason to fail"
 
 
 @pytest.mark.parametrize("answer, said", [
@@ -150,7 +154,8 @@ def test_plain_lines_come_one_by_one(api):
 def test_plain_lines_tell_of_those_that_are_waited_for(api):
     api.routes["POST", "/v1/reload"] = lambda _: Stream().push(*LIFE, {**result(), "event": "result"}).end()
     assert "old slot 0 has gone\n" in run("-c", api.socket, "reload", "--wait=drained").stdout
-    assert "slot 0 started\n" in run("-c", api.socket, "reload", "--verbose").stdout
+    told = [item["message"].replace("\x1b", "^[") for item in LIFE[:-1]] + [result()["message"]]
+    assert run("-c", api.socket, "reload", "--verbose").stdout.splitlines() == told
 
 
 def test_a_reader_that_goes_away_does_not_end_a_reload(api):
@@ -320,7 +325,7 @@ def test_stop_waits_until_the_process_is_gone(place):
             assert running.process.poll() is None
             process.finish()
             code, out, err = running.finish()
-    assert (code, err) == (0, "") and "instance payments has stopped after" in out
+    assert (code, err) == (0, "") and f"instance {process.socket} has stopped after" in out
 
 
 def test_stop_of_a_process_that_closes_first_and_ends_later(place):
@@ -332,7 +337,19 @@ def test_stop_of_a_process_that_closes_first_and_ends_later(place):
             process.finish()
             code, out, _ = running.finish()
     told = json.loads(out)
-    assert code == 0 and (told["result"], told["instance"], told["pid"]) == ("stopped", "payments", process.pid)
+    assert code == 0 and (told["result"], told["instance"], told["pid"]) == ("stopped", process.socket, process.pid)
+
+
+def test_stop_of_an_instance_that_somebody_starts_again(place):
+    stream = Stream(code=202).push(event("instance-stopping", "payments stops")).end()
+    with FakeProcess(place, routes=lambda: {("POST", "/v1/stop"): stream}) as process:
+        with Running("-c", process.socket, "stop") as running:
+            running.wait_for("payments stops")
+            os.unlink(process.socket)
+            with FakeApi(place):
+                process.finish()
+                code, out, _ = running.finish()
+    assert code == 0 and f"started again by somebody, as pid {os.getpid()}" in out
 
 
 def test_stop_that_does_not_end(api):

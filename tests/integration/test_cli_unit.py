@@ -100,6 +100,13 @@ def test_wrong_operands_reach_no_instance(api, arguments, said):
     assert api.requests == []
 
 
+def test_options_may_stand_anywhere(api):
+    for env in (environment(), environment(POSIXLY_CORRECT="1")):
+        for order in (["-c", api.socket, "status", "--json"], ["--json", "status", f"--socket={api.socket}"],
+                      ["status", "--json", "-c" + api.socket], ["-c", api.socket, "--json", "--", "status"]):
+            assert json.loads(run(*order, env=env).stdout)["instance"] == "payments", order
+
+
 def test_version():
     assert re.fullmatch(r"handover \d+\.\d+\.\d+\n", run("--version").stdout)
 
@@ -165,7 +172,7 @@ def test_list(place):
     assert (done.returncode, done.stdout) == (0, "") and "no instance runs here" in done.stderr
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a socket to a group")
+@pytest.mark.needs_root
 def test_no_permission_says_which_group_may(place):
     with FakeApi(place + "/handover") as api:
         os.chown(api.socket, 0, 1)
@@ -323,9 +330,15 @@ def test_a_full_disk_is_a_failure(api):
 
 
 def test_closed_standard_files_do_no_harm(api):
-    done = subprocess.run(["/bin/sh", "-c", 'exec "$0" -c "$1" status <&- >&- 2>&-', HANDOVER, api.socket],
-                          env=environment(), timeout=30, check=False)
-    assert done.returncode == 0 and api.requests == [("GET", "/v1/status", None)]
+    stream = Stream("text/event-stream")
+    api.routes["GET", "/v1/events"] = stream
+    with subprocess.Popen(["/bin/sh", "-c", 'exec "$0" -c "$1" events <&- >&- 2>&-', HANDOVER, api.socket],
+                          env=environment()) as running:
+        api.wait_for_request("GET", "/v1/events")
+        # text for people must not get into what takes the number of a closed file
+        assert [os.readlink(f"/proc/{running.pid}/fd/{fd}") for fd in range(3)] == ["/dev/null"] * 3
+        stream.push_event(event("instance-stopped", "bye")).end()
+        assert running.wait(15) == 0
 
 
 def test_a_reader_that_goes_away_ends_a_stream_quietly(api):

@@ -669,4 +669,44 @@ static inline void check_free(struct sim *sim)
 	sim_free(sim);
 }
 
+/* ---- for tests that tell one story ---- */
+
+static inline int check_setup(void **state)
+{
+	*state = check_new(128, 1);
+	return 0;
+}
+
+/* Whatever the story was: after a stop everybody is gone, and has had his answer. */
+static inline int check_teardown(void **state)
+{
+	struct sim *sim = *state;
+
+	if (!instance_is_stopping(sim->instance))
+		sim_simple(sim, EVENT_STOP);
+	sim_run(sim, 600 * SEC);
+	CHECK(sim, check_of(sim)->exited);
+	for (uint32_t n = 0; n < SIM_POOLS * sim->entries; n++)
+		CHECK(sim, !sim->processes[n].alive);
+	for (size_t n = 0; n < CHECK_REQUESTS; n++)
+		CHECK(sim, !check_of(sim)->requests[n].open);
+	check_free(sim);
+	return 0;
+}
+
+#define STORY(name) cmocka_unit_test_setup_teardown(name, check_setup, check_teardown)
+
+/* An instance that runs: one pool of so many workers. */
+static inline void check_start(struct sim *sim, uint32_t workers)
+{
+	struct pool_params params = sim_params(workers);
+
+	sim_add(sim, &params);
+	sim_start(sim);
+	sim_run(sim, 1 * SEC);
+	CHECK(sim, sim_serving(sim, 0, 1) == workers);
+	CHECK(sim, sim->instance->ready);
+	sim_forget(sim);
+}
+
 #endif

@@ -1,15 +1,11 @@
 /* test_notify.c - what workers say: tables, random and mutated datagrams, real sockets and senders.
  */
-#include "support.h"
+#include "notify_support.h"
 
 #include <signal.h>
-#include <sys/un.h>
 #include <systemd/sd-daemon.h>
 
-#include "base/fd.h"
-#include "system/notify.h"
 #include "system/proc.h"
-#include "system/systemd.h"
 
 /* --- parsing --- */
 
@@ -243,31 +239,6 @@ static void test_random_and_mutated(void **state)
 
 /* --- receiving --- */
 
-struct pair {
-	int receiver, sender;
-	char address[NOTIFY_ADDRESS_MAX];
-	struct sockaddr_un un;
-	socklen_t len;
-};
-
-static struct pair open_pair(void)
-{
-	struct pair pair = {.un = {.sun_family = AF_UNIX}};
-
-	assert_int_equal(notify_open(&pair.receiver, pair.address), 0);
-	memcpy(pair.un.sun_path, pair.address, strlen(pair.address));
-	pair.un.sun_path[0] = '\0';
-	pair.len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(pair.address));
-	pair.sender = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	return pair;
-}
-
-static void close_pair(struct pair *pair)
-{
-	close(pair->receiver);
-	close(pair->sender);
-}
-
 static void say(const struct pair *pair, const void *data, size_t len)
 {
 	assert_int_equal(
@@ -436,84 +407,6 @@ static void test_sender(void **state)
 	support_stop_holder(&worker);
 }
 
-/* --- to our own manager --- */
-
-static void test_systemd_notify(void **state)
-{
-	struct pair pair = open_pair();
-	struct notify_message message;
-	struct notify_sender sender;
-	int r = 0, sent = 0;
-	(void)state;
-
-	unsetenv("NOTIFY_SOCKET");
-	assert_false(systemd_is_manager_present());
-	assert_int_equal(systemd_notify("READY=1"), 0);
-	setenv("NOTIFY_SOCKET", "vsock:2:9999", 1);
-	assert_false(systemd_is_manager_present());
-	assert_int_equal(systemd_notify("READY=1"), 0);
-	setenv("NOTIFY_SOCKET", pair.address, 1);
-	assert_true(systemd_is_manager_present());
-	assert_int_equal(systemd_notify("READY=1\nSTATUS=%d workers\nMAINPID=%d", 4, 17), 0);
-	assert_int_equal(notify_receive(pair.receiver, &message, &sender), 1);
-	assert_true(message.ready);
-	assert_string_equal(message.status, "4 workers");
-	assert_int_equal(message.mainpid, 17);
-	while (r == 0 && sent++ < 100000)
-		r = systemd_notify("STATUS=%d",
-				   sent); /* nobody reads: it says so, and does not wait */
-	assert_int_equal(r, -EAGAIN);
-	close_pair(&pair);
-	assert_int_equal(systemd_notify("READY=1"), -ECONNREFUSED);
-	setenv("NOTIFY_SOCKET", "/no/such/socket", 1);
-	assert_int_equal(systemd_notify("READY=1"), -ENOENT);
-	unsetenv("NOTIFY_SOCKET");
-}
-
-/* As a process that a manager started with two named descriptors. */
-static void take_two(void *arg)
-{
-	struct systemd_fd *list = NULL;
-	char pid[16];
-	(void)arg;
-
-	if (systemd_take_fds(&list) != 0 || list != NULL)
-		_exit(1);
-	dup2(1, 3);
-	dup2(2, 4);
-	snprintf(pid, sizeof(pid), "%d", (int)getpid());
-	setenv("LISTEN_PID", "1", 1); /* somebody else's */
-	setenv("LISTEN_FDS", "2", 1);
-	setenv("LISTEN_FDNAMES", "web:admin", 1);
-	if (systemd_take_fds(&list) != 0 || getenv("LISTEN_FDS") != NULL)
-		_exit(2);
-	setenv("LISTEN_PID", pid, 1);
-	setenv("LISTEN_FDS", "2", 1);
-	setenv("LISTEN_FDNAMES", "web:admin", 1);
-	if (systemd_take_fds(&list) != 2)
-		_exit(3);
-	for (int i = 0; i < 2; i++)
-		if (list[i].fd != 3 + i || list[i].used ||
-		    strcmp(list[i].name, i == 0 ? "web" : "admin") != 0 ||
-		    fcntl(3 + i, F_GETFD) != FD_CLOEXEC)
-			_exit(4);
-	if (getenv("LISTEN_PID") != NULL || getenv("LISTEN_FDS") != NULL ||
-	    getenv("LISTEN_FDNAMES") != NULL)
-		_exit(5);
-	if (systemd_take_fds(&list) != 0)
-		_exit(6);
-}
-
-static void test_systemd_take_fds(void **state)
-{
-	int status;
-	pid_t pid = support_fork(take_two, NULL);
-	(void)state;
-
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -527,8 +420,6 @@ int main(void)
 	    cmocka_unit_test(test_descriptors_are_closed),
 	    cmocka_unit_test(test_libsystemd_speaks_to_us),
 	    cmocka_unit_test(test_sender),
-	    cmocka_unit_test(test_systemd_notify),
-	    cmocka_unit_test(test_systemd_take_fds),
 	};
 
 	return cmocka_run_group_tests_name("notify", tests, NULL, NULL);

@@ -26,7 +26,7 @@ extern char **environ;
 static const char help_text[] =
     "usage: step-worker [STEP]...\n"
     "\n"
-    "  notify:TEXT            send TEXT to NOTIFY_SOCKET ('|' is a newline)\n"
+    "  notify:TEXT            send TEXT to NOTIFY_SOCKET ('|' is a newline, \\xNN a byte)\n"
     "  ready                  the same as notify:READY=1\n"
     "  helper-notify:TEXT     the same from a child that is gone at once\n"
     "  notify-every:MS:TEXT   for ever\n"
@@ -138,10 +138,22 @@ static void notify_send(const char *text)
 		       (const struct sockaddr *)&notify_address, notify_len);
 }
 
-static char *with_newlines(char *text)
+/* In place: '|' is a newline, \xNN any byte. */
+static char *decode(char *text)
 {
-	for (char *p = text; (p = strchr(p, '|')) != NULL;)
-		*p = '\n';
+	char *to = text;
+
+	for (const char *from = text; *from != '\0'; from++) {
+		unsigned byte;
+
+		if (sscanf(from, "\\x%2x", &byte) == 1) {
+			*to++ = (char)byte;
+			from += 3;
+		} else {
+			*to++ = *from == '|' ? '\n' : *from;
+		}
+	}
+	*to = '\0';
 	return text;
 }
 
@@ -182,7 +194,7 @@ static void react_on(char **rest, enum what what)
 	if (what == EXIT)
 		reactions[sig].code = atoi(*rest);
 	else
-		reactions[sig].text = with_newlines(*rest);
+		reactions[sig].text = decode(*rest);
 	reactions[sig].len = strlen(*rest);
 	if (sigaction(sig, &action, NULL) == -1)
 		fail("sigaction");
@@ -340,7 +352,7 @@ static void step_helper_notify(char *text)
 static void step_notify_every(char **rest)
 {
 	long ms = atol(part(rest));
-	const char *text = with_newlines(*rest);
+	const char *text = decode(*rest);
 
 	for (;;) {
 		notify_send(text);
@@ -382,11 +394,11 @@ static void step_die(const char *name)
 static bool step_speaks(const char *name, char *rest)
 {
 	if (strcmp(name, "notify") == 0)
-		notify_send(with_newlines(rest));
+		notify_send(decode(rest));
 	else if (strcmp(name, "ready") == 0)
 		notify_send("READY=1");
 	else if (strcmp(name, "helper-notify") == 0)
-		step_helper_notify(with_newlines(rest));
+		step_helper_notify(decode(rest));
 	else if (strcmp(name, "notify-every") == 0)
 		step_notify_every(&rest);
 	else if (strcmp(name, "say") == 0)

@@ -23,7 +23,10 @@ func main() {
 		fmt.Fprintf(os.Stderr, "grpc-load: %v\n", err)
 		os.Exit(1)
 	}
-	if summary.Total.Failed > 0 {
+	if summary.Total.Answered == 0 {
+		fmt.Fprintf(os.Stderr, "grpc-load: no call was answered\n")
+	}
+	if summary.Total.Failed > 0 || summary.Total.Answered == 0 {
 		os.Exit(1)
 	}
 }

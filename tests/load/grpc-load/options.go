@@ -80,7 +80,7 @@ commands on stdin:
   stats                        one line of JSON: the counts so far
   quit                         stop sending, wait for what is in flight, print the table
 
-exit status: 0 all calls answered or killed with their worker, 1 some failed, 2 usage
+exit status: 0 all calls answered or killed with their worker, 1 some failed or none was answered, 2 usage
 `)
 }
 

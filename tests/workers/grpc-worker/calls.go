@@ -93,7 +93,7 @@ func (c *calls) unfinished() string {
 	if len(text) == 0 {
 		return "no call, but a connection that its client keeps, or an accept on a socket that was made blocking"
 	}
-	return fmt.Sprintf("%d calls: %s", len(list), strings.Join(text, "; "))
+	return strings.Join(text, "; ")
 }
 
 // unary and stream are the server's interceptors. The initial metadata goes out before the call is worked on, so

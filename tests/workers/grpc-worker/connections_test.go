@@ -2,6 +2,7 @@ package main
 
 import (
 	"net"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -21,6 +22,9 @@ func TestSettleAllWaitsForTheHandshake(t *testing.T) {
 	accepted := conns.add(server)
 	settled := make(chan int)
 	go func() { settled <- conns.settleAll(0, never) }()
+	for !conns.awaited() {
+		runtime.Gosched()
+	}
 	go client.Write([]byte(preface + frame(typeSettings, 0, "") + frame(typeSettings, flagAck, "")))
 	if _, err := accepted.Read(make([]byte, 1000)); err != nil {
 		t.Fatal(err)
@@ -28,6 +32,13 @@ func TestSettleAllWaitsForTheHandshake(t *testing.T) {
 	if silent := <-settled; silent != 0 {
 		t.Errorf("%d silent connections", silent)
 	}
+}
+
+// awaited says whether somebody waits for the handshakes.
+func (c *connections) awaited() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.empty != nil
 }
 
 func TestSettleAllForgetsClosedConnections(t *testing.T) {

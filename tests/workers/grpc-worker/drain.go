@@ -121,8 +121,9 @@ func (w *worker) drainGracefully(l limits) {
 
 // complain says on stderr and to the supervisor what has not finished.
 func (w *worker) complain(l limits, unfinished string) {
-	fmt.Fprintf(os.Stderr, "grpc-worker: draining for %s of a budget of %s: cutting off %s\n", l.stop, l.budget, unfinished)
-	w.say("STATUS=cutting off " + unfinished)
+	fmt.Fprintf(os.Stderr, "grpc-worker: stopping hard after %s of a budget of %s, not finished: %s\n",
+		l.stop, l.budget, unfinished)
+	w.say("STATUS=stopping hard, not finished: " + unfinished)
 }
 
 // say sends to the supervisor; that it does not listen is no reason to change the course of a drain.
