@@ -189,6 +189,8 @@ void conn_reply(struct conn *conn, int code, const char *type, const struct buf 
 	}
 	evhttp_send_reply(request, code, NULL, data);
 	evbuffer_free(data);
+	/* who has shut down his sending side still gets the answer; who is gone fails the write */
+	bufferevent_disable(conn->bev, EV_READ);
 }
 
 /*

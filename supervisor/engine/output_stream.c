@@ -12,8 +12,9 @@
 
 enum {
 	STREAM_FILE_LINE_MAX = 64 * 1024, /* a line of a log file is not cut before that */
-	STREAM_TURN_MAX = 1024 * 1024,	  /* read from all workers in one turn of the loop, about */
+	STREAM_TURN_MAX = 256 * 1024,	  /* read from all workers in one turn of the loop, about */
 	STREAM_SHARE_MIN = 4096,	  /* and from each of them at least */
+	STREAM_LINE_COST = 64,		  /* a line takes as long as so many bytes */
 };
 
 /* ---- from bytes to lines ---- */
@@ -113,9 +114,10 @@ static void stream_take_partial(struct output_stream *stream, bool complete)
 	buf_free(&full);
 }
 
-static void stream_take(struct output_stream *stream, const char *data, size_t len)
+/* Returns how many lines there were. */
+static size_t stream_take(struct output_stream *stream, const char *data, size_t len)
 {
-	size_t max = stream->partial.max;
+	size_t max = stream->partial.max, lines = 0;
 
 	while (len > 0) {
 		const char *newline = memchr(data, '\n', len);
@@ -138,7 +140,9 @@ static void stream_take(struct output_stream *stream, const char *data, size_t l
 		}
 		data += n + (newline != NULL);
 		len -= n + (newline != NULL);
+		lines++;
 	}
+	return lines;
 }
 
 /* ---- reading ---- */
@@ -166,7 +170,7 @@ bool stream_read(struct output_stream *stream, size_t quota)
 {
 	int fd = event_get_fd(stream->readable);
 	char data[16 * 1024];
-	size_t want;
+	size_t want, cost;
 	ssize_t n;
 
 	while (quota > 0) {
@@ -178,10 +182,10 @@ bool stream_read(struct output_stream *stream, size_t quota)
 			break;
 		if (n <= 0)
 			return false;
-		stream_take(stream, data, (size_t)n);
+		cost = (size_t)n + STREAM_LINE_COST * stream_take(stream, data, (size_t)n);
 		if ((size_t)n < want)
 			break;
-		quota -= (size_t)n;
+		quota -= cost < quota ? cost : quota;
 	}
 	return true;
 }

@@ -8,7 +8,6 @@
 
 #include "base/fd.h"
 #include "engine/events.h"
-#include "engine/proc.h"
 
 /* A removed socket's old workers drain already; its last clients get this long to be accepted. */
 #define SOCKETS_CLOSE_AFTER  (250 * USEC_PER_MSEC)
@@ -79,7 +78,7 @@ static void sockets_drop(struct engine *engine, struct engine_socket *socket)
 		}
 }
 
-static void sockets_unwatch(struct engine *engine, struct engine_socket *socket)
+void sockets_unwatch(struct engine *engine, struct engine_socket *socket)
 {
 	if (socket->listener.fd >= 0)
 		listener_watch_remove(engine->watch_fd, &socket->listener);
@@ -337,130 +336,6 @@ void sockets_close_removed(evutil_socket_t fd, short what, void *arg)
 		else
 			listener_shutdown(&socket->listener);
 		sockets_drop(engine, socket);
-	}
-}
-
-/* ---- a worker's shutdown() ends the socket for everybody: noticed, and mended ---- */
-
-/* Who may it have been: the worker that ended a moment ago, or the one that left last. */
-static void sockets_describe_suspect(struct engine *engine, struct buf *out)
-{
-	const struct proc *suspect = NULL;
-
-	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++)
-		for (uint32_t n = 0; n < engine->pools[p].n_procs; n++) {
-			const struct proc *proc = engine->pools[p].procs[n];
-
-			if (proc != NULL && proc->leaving_at != 0 &&
-			    (suspect == NULL || proc->leaving_at > suspect->leaving_at))
-				suspect = proc;
-		}
-	if (suspect != NULL && suspect->leaving_at >= engine->last_gone_at)
-		buf_printf(out, "%s, which drains",
-			   proc_describe(suspect, (char[PROC_NAME_MAX]){0}, PROC_NAME_MAX));
-	else if (engine->last_gone_at != 0 && clock_now() - engine->last_gone_at < USEC_PER_SEC)
-		buf_printf(out, "%s, which has just ended", engine->last_gone);
-	else
-		buf_add_str(out, "one of its workers");
-}
-
-/* A new Unix socket: every worker still holds the dead one. */
-static void sockets_replaced(struct engine *engine, struct engine_socket *socket)
-{
-	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
-		const struct version *version = engine->pools[p].current;
-		struct wish *wish;
-
-		if (version == NULL || engine->model->pools[p].state != POOL_ACTIVE)
-			continue;
-		for (size_t n = 0; n < version->spec->n_sockets; n++) {
-			if (version->sockets[n] != socket)
-				continue;
-			wish = calloc(1, sizeof(*wish));
-			if (wish == NULL)
-				continue;
-			*wish = (struct wish){
-			    .kind = WISH_RESTART,
-			    .pool = strdup(engine->pools[p].name),
-			    .slot = CORE_NONE,
-			    .by = strdup("a socket that was shut down"),
-			};
-			engine_wish(engine, wish);
-			break;
-		}
-	}
-}
-
-static void sockets_mend(struct engine *engine, struct engine_socket *socket)
-{
-	struct buf suspect = {0};
-	bool replaced = false;
-	char text[LISTENER_TEXT_MAX];
-	int r;
-
-	if (socket->closing || engine->refusing || listener_is_alive(&socket->listener))
-		return;
-	sockets_describe_suspect(engine, &suspect);
-	listener_describe(&socket->listener, text, sizeof(text));
-	if (socket->listener.path != NULL)
-		sockets_unwatch(engine, socket);
-	r = listener_mend(&socket->listener, &replaced);
-	if (r < 0) {
-		events_tell(engine,
-			    HAPPENING("socket-dead", LOG_LEVEL_ERROR, .reason = socket->name),
-			    "socket %s (%s) was shut down by %s and cannot be made to listen "
-			    "again: %s; trying again in 1 s",
-			    socket->name, text, suspect.data, strerror(-r));
-		engine_arm(engine->mend_event, USEC_PER_SEC);
-	} else {
-		socket->mended++;
-		socket->mended_at = clock_now();
-		events_tell(
-		    engine, HAPPENING("socket-mended", LOG_LEVEL_WARNING, .reason = socket->name),
-		    "socket %s (%s) was shut down by %s; it listens again%s (%u times so far)",
-		    socket->name, text, suspect.data,
-		    replaced ? ", the pools that use it are being restarted" : "", socket->mended);
-		if (replaced &&
-		    listener_watch_add(engine->watch_fd, &socket->listener, socket->id) < 0)
-			log_error("socket %s: cannot be watched any more", socket->name);
-		if (replaced)
-			sockets_replaced(engine, socket);
-	}
-	buf_free(&suspect);
-}
-
-static void sockets_mend_all(struct engine *engine)
-{
-	for (struct engine_socket *socket = engine->sockets; socket != NULL; socket = socket->next)
-		sockets_mend(engine, socket);
-}
-
-void sockets_mend_again(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	sockets_mend_all(arg);
-}
-
-void sockets_watched(evutil_socket_t fd, short what, void *arg)
-{
-	struct engine *engine = arg;
-	struct engine_socket *socket;
-	uint32_t id;
-
-	(void)what;
-	while (listener_watch_next(fd, &id) == 1) {
-		for (socket = engine->sockets; socket != NULL && socket->id != id;
-		     socket = socket->next)
-			;
-		if (socket == NULL)
-			continue;
-		/* one that is shut down again and again is mended once a second, not in a busy loop
-		 */
-		if (socket->mended > 3 && clock_now() - socket->mended_at < 100 * USEC_PER_MSEC)
-			engine_arm(engine->mend_event, USEC_PER_SEC);
-		else
-			sockets_mend(engine, socket);
 	}
 }
 

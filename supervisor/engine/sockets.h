@@ -30,6 +30,9 @@ void sockets_refuse(struct engine *engine);
 /* A stop, last: shut down and closed, so that also a hung worker leaves no client waiting. */
 void sockets_shutdown(struct engine *engine);
 
+/* For sockets_mend.c: a socket is not watched any more. Harmless where it was not. */
+void sockets_unwatch(struct engine *engine, struct engine_socket *socket);
+
 /* Callbacks of the engine's events. */
 void sockets_watched(evutil_socket_t fd, short what, void *arg);
 void sockets_quiesce_look(evutil_socket_t fd, short what, void *arg);

@@ -121,8 +121,6 @@ static void check_unix(const struct check *check, const struct socket_spec *spec
 	if (stat(directory, &st) == -1)
 		check_fail(check, "listen", "the directory %s: %s", QUOTE(directory),
 			   strerror(errno));
-	else if (!S_ISDIR(st.st_mode))
-		check_fail(check, "listen", "%s is no directory", QUOTE(directory));
 	else if (faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == -1)
 		check_fail(check, "listen", "no socket can be made in %s: %s", QUOTE(directory),
 			   strerror(errno));

@@ -176,6 +176,8 @@ static inline void check_begin(struct sim *sim, const struct core_event *event)
 		entry->size = pool->size;
 		entry->batch_count = 0;
 		entry->change = event->changes[p];
+		if (entry->change.kind == CHANGE_SLOT)
+			entry->change.params = pool->params;
 		if (check->start && entry->change.params.start_retry) {
 			entry->change.kind = CHANGE_NONE; /* no part of the transaction */
 			entry->state = POOL_FREE;

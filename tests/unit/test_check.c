@@ -312,10 +312,11 @@ static void test_nr_open(void **state)
 static int take_port(unsigned *ret_port, int type)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	uint64_t seed = (uint64_t)getpid() * 2654435761u + 1;
+	static uint64_t seed;
 	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
 
 	assert_true(fd >= 0);
+	seed = seed != 0 ? seed : (uint64_t)getpid();
 	for (int i = 0; i < 100; i++) {
 		*ret_port = 20000 + unit_random(&seed, 10000);
 		address.sin_port = htons((uint16_t)*ret_port);
@@ -428,7 +429,7 @@ static void test_unix_paths(void **state)
 	(void)state;
 	assert_checked(UNIX("@/new.sock"), &try_binding, "");
 	assert_checked(UNIX("@/none/x"), &try_binding, "x.ini:2: [socket:s] listen: the directory 'none/': No such file or directory\n");
-	assert_checked(UNIX("@/text/x"), &try_binding, "x.ini:2: [socket:s] listen: 'text/' is no directory\n");
+	assert_checked(UNIX("@/text/x"), &try_binding, "x.ini:2: [socket:s] listen: the directory 'text/': Not a directory\n");
 	assert_checked(UNIX("@/text"), &try_binding,
 		       "x.ini:2: [socket:s] listen: 'text' exists and is no socket; it will not be touched\n");
 }
@@ -436,7 +437,7 @@ static void test_unix_paths(void **state)
 static int bind_unix(const char *directory, struct stat *ret_st)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s/s", directory);
 	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
@@ -470,7 +471,8 @@ static void test_unix_paths_are_not_touched(void **state)
 	snprintf(expected, sizeof(expected), "x.ini:2: [socket:s] listen: 's' is in use by test_check (pid %d)\n", getpid());
 	assert_string_equal(buf_text(&reading.said), expected);
 	assert_same_file(reading.directory, &before);
-	assert_int_equal(accept4(fd, NULL, NULL, SOCK_NONBLOCK) == -1 || errno == EAGAIN, 1);
+	assert_int_equal(accept(fd, NULL, NULL), -1);
+	assert_int_equal(errno, EAGAIN);
 
 	/* It is the running instance's own. */
 	running.directory = strdup(reading.directory);
