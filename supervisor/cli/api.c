@@ -90,12 +90,9 @@ static void read_result(const json_t *root, struct api_result *result)
 	const json_t *worker = json_object_get(root, "worker");
 
 	*result = (struct api_result){.result = get_text(root, "result"),
-				      .kind = get_text(root, "kind"),
 				      .by = get_text(root, "by"),
 				      .message = get_text(root, "message"),
-				      .finished = get_text(root, "finished"),
-				      .id = get_number(root, "id", -1),
-				      .duration_ms = get_number(root, "duration_ms", -1)};
+				      .finished = get_text(root, "finished")};
 	read_texts(json_object_get(root, "remarks"), &result->remarks, &result->n_remarks);
 	read_texts(json_object_get(root, "lines"), &result->lines, &result->n_lines);
 	read_problems(json_object_get(root, "problems"), result);
@@ -277,12 +274,6 @@ int api_read_event(const char *text, size_t len, struct api_event *ret)
 				  .event = get_text(root, "event"),
 				  .level = get_text(root, "level"),
 				  .message = get_text(root, "message"),
-				  .pool = get_text(root, "pool"),
-				  .reason = get_text(root, "reason"),
-				  .kind = get_text(root, "kind"),
-				  .exit = get_text(root, "exit"),
-				  .slot = get_number(root, "slot", -1),
-				  .generation = get_number(root, "generation", -1),
 				  .id = get_number(root, "id", -1),
 				  .root = root};
 	return 0;

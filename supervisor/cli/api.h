@@ -28,8 +28,8 @@ struct api_ask {
 #define API_ASK_NOTHING ((struct api_ask){.slot = -1, .workers = -1, .on = -1})
 
 struct api_event {
-	const char *time, *event, *level, *message, *pool, *reason, *kind, *exit;
-	long slot, generation, id;
+	const char *time, *event, *level, *message;
+	long id;
 	struct json_t *root;
 };
 
@@ -48,8 +48,7 @@ struct api_problem {
 };
 
 struct api_result {
-	const char *result, *kind, *by, *message, *finished;
-	long id, duration_ms;
+	const char *result, *by, *message, *finished;
 	const char **remarks, **lines;
 	struct api_problem *problems;
 	size_t n_remarks, n_lines, n_problems;

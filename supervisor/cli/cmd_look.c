@@ -17,15 +17,16 @@ static void add_line(const struct term *term, struct buf *out, const char *title
 	cleanup_buf struct buf name = {0};
 
 	term_clean(term, &name, title, strlen(title));
-	buf_printf(out, "%s%-15s%s ", term_colour(term, COLOUR_BOLD),
-		   name.data != NULL ? name.data : "", term_colour(term, COLOUR_NONE));
+	buf_printf(out, "%s%-15s%s ", term_colour(term, COLOUR_BOLD), buf_text(&name),
+		   term_colour(term, COLOUR_NONE));
 	buf_add_str(out, term_colour(term, colour));
 	if (text->data != NULL)
 		term_clean(term, out, text->data, text->len);
 	buf_printf(out, "%s\n", colour != COLOUR_NONE ? term_colour(term, COLOUR_NONE) : "");
 }
 
-static void add_instance(const struct term *term, const struct api_status *status, struct buf *out)
+static void add_instance(const struct term *term, const struct api_status *status, bool verbose,
+			 struct buf *out)
 {
 	cleanup_buf struct buf text = {0};
 	char up[DURATION_TEXT_MAX];
@@ -40,6 +41,8 @@ static void add_instance(const struct term *term, const struct api_status *statu
 	if (status->uptime_s >= 0)
 		buf_printf(&text, " (%s), pid %ld", text_duration(status->uptime_s, up),
 			   status->pid);
+	if (verbose)
+		buf_printf(&text, ", version %s", status->version);
 	add_line(term, out, "since", COLOUR_NONE, &text);
 	buf_reset(&text);
 	buf_add_str(&text, status->config);
@@ -138,6 +141,8 @@ static void add_last_reload(const struct term *term, const struct api_status *st
 		buf_add_str(&text, ": ");
 	}
 	buf_add_str(&text, last->message);
+	if (last->by[0] != '\0')
+		buf_printf(&text, "; asked by %s", last->by);
 	add_line(term, out, failed ? "last failure" : "last reload",
 		 failed ? COLOUR_RED : COLOUR_NONE, &text);
 	if (failed)
@@ -151,7 +156,7 @@ static int show_status(struct cli *cli, const struct api_status *status)
 	const struct term *term = &cli->out;
 	int r = 0;
 
-	add_instance(term, status, &out);
+	add_instance(term, status, options->verbose, &out);
 	add_degraded(term, status, &out);
 	add_out_of_service(cli, status, &out);
 	add_reload(term, status, &out);

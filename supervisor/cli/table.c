@@ -173,7 +173,7 @@ int table_workers(const struct term *term, const struct api_status *status, stru
 		table_duration(&table, worker->since_s);
 		table_number(&table, worker->restarts);
 		table_number(&table, worker->inflight);
-		table_cell(&table, COLOUR_NONE, text.data != NULL ? text.data : "");
+		table_cell(&table, COLOUR_NONE, buf_text(&text));
 	}
 	return table_end(&table, out);
 }
@@ -181,10 +181,10 @@ int table_workers(const struct term *term, const struct api_status *status, stru
 int table_pools(const struct term *term, const struct api_status *status, struct buf *out)
 {
 	static const struct column columns[] = {
-	    {"POOL", false, false},    {"STATE", false, false},	  {"GEN", true, false},
-	    {"WORKERS", true, false},  {"SERVING", true, false},  {"STARTING", true, false},
-	    {"DRAINING", true, false}, {"RESTARTS", true, false}, {"READY", false, false},
-	    {"DEGRADED", false, true}};
+	    {"POOL", false, false},    {"STATE", false, false},	    {"GEN", true, false},
+	    {"WORKERS", true, false},  {"CONFIGURED", true, false}, {"SERVING", true, false},
+	    {"STARTING", true, false}, {"DRAINING", true, false},   {"RESTARTS", true, false},
+	    {"READY", false, false},   {"DEGRADED", false, true}};
 	struct table table;
 
 	table_begin(&table, term, columns, ARRAY_LEN(columns));
@@ -196,6 +196,7 @@ int table_pools(const struct term *term, const struct api_status *status, struct
 		table_cell(&table, state_colour(pool->state), pool->state);
 		table_number(&table, pool->generation);
 		table_number(&table, pool->workers);
+		table_number(&table, pool->configured);
 		table_number(&table, pool->serving);
 		table_number(&table, pool->starting);
 		table_number(&table, pool->draining);

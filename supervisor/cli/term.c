@@ -10,6 +10,8 @@
 #include <unistd.h>
 #include <wchar.h>
 
+#include "base/parse.h"
+
 void term_setup(struct term *term, FILE *file)
 {
 	const char *name = getenv("TERM");
@@ -59,30 +61,14 @@ void term_write_buf(struct term *term, const struct buf *buf)
 		term_write(term, buf->data, buf->len);
 }
 
-/* The length of the character at p, 0 if it is no valid UTF-8; overlong forms and surrogates are
- * not. */
-static size_t decode(const unsigned char *p, size_t len, uint32_t *ret_char)
+/* The code point of a valid UTF-8 character of n bytes. */
+static uint32_t code_point(const unsigned char *p, size_t n)
 {
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	size_t n = p[0] < 0x80	 ? 1
-		   : p[0] < 0xc2 ? 0
-		   : p[0] < 0xe0 ? 2
-		   : p[0] < 0xf0 ? 3
-		   : p[0] < 0xf5 ? 4
-				 : 0;
-	uint32_t c = n < 2 ? p[0] : p[0] & (0x7fu >> n);
+	uint32_t c = n == 1 ? p[0] : p[0] & (0x7fu >> n);
 
-	if (n == 0 || n > len)
-		return 0;
-	for (size_t i = 1; i < n; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
+	for (size_t i = 1; i < n; i++)
 		c = c << 6 | (p[i] & 0x3f);
-	}
-	if (n > 1 && (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)))
-		return 0;
-	*ret_char = c;
-	return n;
+	return c;
 }
 
 /* Characters that nobody sees but that change what is seen: C1 controls, line and direction
@@ -99,9 +85,10 @@ void term_clean(const struct term *term, struct buf *out, const char *text, size
 	size_t n;
 
 	for (size_t i = 0; i < len; i += n) {
-		uint32_t c = 0;
+		uint32_t c;
 
-		n = decode(p + i, len - i, &c);
+		n = parse_utf8(text + i, len - i);
+		c = code_point(p + i, n);
 		if (n == 0) {
 			buf_printf(out, "<%02x>", p[i]);
 			n = 1;

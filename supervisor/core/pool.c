@@ -168,7 +168,7 @@ static void pool_slot_serves(struct pool *pool, uint32_t s, const struct worker 
 		if (slot->restoring)
 			pool_promote(pool, s, END_UNDO, now, plan);
 		else
-			rollout_worker_ready(pool, s, now, plan);
+			rollout_worker_ready(pool, s, now);
 	} else if (slot->crashes > 0) {
 		pool_slot_schedule(pool, s, usec_add(now, pool->params.restart_reset));
 	}
@@ -194,8 +194,6 @@ void pool_worker_step(struct pool *pool, struct worker *worker, const struct wor
 		else
 			pool_slot_lost(pool, s, &before, event, served, now, plan);
 	}
-	if (pool->rollout.state == ROLLOUT_WAITING)
-		rollout_room(pool, now, plan);
 }
 
 void pool_time(struct pool *pool, usec_t now, struct plan *plan)
@@ -209,8 +207,6 @@ void pool_time(struct pool *pool, usec_t now, struct plan *plan)
 		else
 			pool_slot_time(pool, id / 2, now, plan);
 	}
-	if (pool->rollout.deadline <= now || pool->rollout.state == ROLLOUT_WAITING)
-		rollout_time(pool, now, plan);
 }
 
 /* ---- the pool as a whole ---- */

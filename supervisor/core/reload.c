@@ -320,6 +320,16 @@ static bool reload_all(const struct instance *instance, bool done)
 	return true;
 }
 
+/* Has somebody's time come, of which we have not heard yet? */
+static bool reload_time_is_due(const struct instance *instance, usec_t now)
+{
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++)
+		if (reload_concerns(instance, p) &&
+		    timers_first(&instance->pools[p].timers, NULL) <= now)
+			return true;
+	return false;
+}
+
 static void reload_open_gates(struct instance *instance, usec_t now, struct plan *plan)
 {
 	instance->transaction.gate_open = true;
@@ -328,26 +338,36 @@ static void reload_open_gates(struct instance *instance, usec_t now, struct plan
 			rollout_open_gate(&instance->pools[p], now, plan);
 }
 
+static bool reload_has_failed(struct instance *instance, usec_t now, struct plan *plan)
+{
+	const struct pool *failed = reload_failed_pool(instance);
+	struct worker_ref culprit;
+
+	if (failed == NULL)
+		return false;
+	culprit = failed->rollout.culprit;
+	culprit.pool = failed->index;
+	reload_fail(instance, RESULT_FAILED, failed->rollout.cause, &culprit,
+		    !instance->transaction.start, now, plan);
+	if (!instance->transaction.start)
+		reload_next(instance, plan);
+	return true;
+}
+
 bool reload_advance(struct instance *instance, usec_t now, struct plan *plan)
 {
-	const struct pool *failed;
-
 	if (instance->transaction.state != TRANSACTION_ROLLING)
 		return false;
-	failed = reload_failed_pool(instance);
-	if (failed != NULL) {
-		struct worker_ref culprit = failed->rollout.culprit;
-
-		reload_fail(instance, RESULT_FAILED, failed->rollout.cause,
-			    culprit.index != CORE_NONE
-				? &culprit
-				: &(struct worker_ref){.pool = failed->index, .index = CORE_NONE},
-			    !instance->transaction.start, now, plan);
-		if (instance->transaction.start)
-			return true;
-		reload_next(instance, plan);
-		return false;
-	}
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++)
+		if (reload_concerns(instance, p))
+			rollout_seek_room(&instance->pools[p], now, plan);
+	if (reload_has_failed(instance, now, plan))
+		return instance->transaction.start;
+	if (reload_time_is_due(instance, now))
+		return false; /* it may be a successor's: nobody drains for one that hangs */
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++)
+		if (reload_concerns(instance, p))
+			rollout_settle(&instance->pools[p], now, plan);
 	if (!instance->transaction.gate_open && reload_all(instance, false))
 		reload_open_gates(instance, now, plan);
 	if (reload_all(instance, true)) {

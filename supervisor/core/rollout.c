@@ -150,25 +150,15 @@ static void rollout_turn(struct pool *pool, usec_t now, struct plan *plan)
 	rollout_next_batch(pool, now, plan);
 }
 
-static void rollout_settled(struct pool *pool, usec_t now, struct plan *plan)
-{
-	if (pool->rollout.gate_open)
-		rollout_turn(pool, now, plan);
-	else
-		rollout_set_state(&pool->rollout, ROLLOUT_GATED, USEC_INFINITY);
-}
-
-void rollout_worker_ready(struct pool *pool, uint32_t s, usec_t now, struct plan *plan)
+void rollout_worker_ready(struct pool *pool, uint32_t s, usec_t now)
 {
 	struct rollout *rollout = &pool->rollout;
 
 	if (rollout->state != ROLLOUT_STARTING || s < rollout->cursor || s >= rollout->batch_end)
 		return;
-	if (--rollout->waiting > 0)
-		return;
-	rollout_set_state(rollout, ROLLOUT_SETTLING, usec_add(now, rollout->params.min_ready));
-	if (rollout->params.min_ready == 0)
-		rollout_settled(pool, now, plan);
+	if (--rollout->waiting == 0)
+		rollout_set_state(rollout, ROLLOUT_SETTLING,
+				  usec_add(now, rollout->params.min_ready));
 }
 
 bool rollout_covers(const struct pool *pool, uint32_t s, bool successor)
@@ -204,32 +194,27 @@ void rollout_open_gate(struct pool *pool, usec_t now, struct plan *plan)
 		rollout_turn(pool, now, plan);
 }
 
-void rollout_room(struct pool *pool, usec_t now, struct plan *plan)
+void rollout_seek_room(struct pool *pool, usec_t now, struct plan *plan)
 {
-	if (!pool->rollout.failed)
-		rollout_next_batch(pool, now, plan);
+	struct rollout *rollout = &pool->rollout;
+
+	if (rollout->state != ROLLOUT_WAITING)
+		return;
+	rollout_next_batch(pool, now, plan);
+	if (rollout->state == ROLLOUT_WAITING && rollout->deadline <= now)
+		rollout_fail(pool, CAUSE_NO_PROGRESS, NULL);
 }
 
-void rollout_time(struct pool *pool, usec_t now, struct plan *plan)
+void rollout_settle(struct pool *pool, usec_t now, struct plan *plan)
 {
-	switch (pool->rollout.state) {
-	case ROLLOUT_WAITING:
-		rollout_room(pool, now, plan);
-		if (pool->rollout.state == ROLLOUT_WAITING && pool->rollout.deadline <= now) {
-			pool->rollout.deadline = USEC_INFINITY;
-			rollout_fail(pool, CAUSE_NO_PROGRESS, NULL);
-		}
-		break;
-	case ROLLOUT_SETTLING:
-		if (!pool->rollout.failed)
-			rollout_settled(pool, now, plan);
-		break;
-	case ROLLOUT_NONE:
-	case ROLLOUT_STARTING:
-	case ROLLOUT_GATED:
-	case ROLLOUT_DONE:
-		break;
-	}
+	struct rollout *rollout = &pool->rollout;
+
+	if (rollout->state != ROLLOUT_SETTLING || rollout->deadline > now)
+		return;
+	if (rollout->gate_open)
+		rollout_turn(pool, now, plan);
+	else
+		rollout_set_state(rollout, ROLLOUT_GATED, USEC_INFINITY);
 }
 
 static void rollout_shrink(struct pool *pool, uint32_t size, enum end_reason reason, usec_t now,

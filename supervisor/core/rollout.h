@@ -22,12 +22,15 @@ void rollout_commit(struct pool *pool, usec_t now, struct plan *plan);
  */
 void rollout_undo(struct pool *pool, bool restore, usec_t now, struct plan *plan);
 
-/* Called by pool.c. */
-void rollout_worker_ready(struct pool *pool, uint32_t s, usec_t now, struct plan *plan);
+/* Is there room by now for the batch that waits for it? Fails if there was none for too long. */
+void rollout_seek_room(struct pool *pool, usec_t now, struct plan *plan);
+/* Was the batch watched for min_ready? Then it is at the gate, or takes over. */
+void rollout_settle(struct pool *pool, usec_t now, struct plan *plan);
+
+/* Called by pool.c: facts only, what follows is decided when all of a step's facts are known. */
+void rollout_worker_ready(struct pool *pool, uint32_t s, usec_t now);
 /* Does the loss of that slot's worker (the successor, or the current one) fail the rollout? */
 bool rollout_covers(const struct pool *pool, uint32_t s, bool successor);
 void rollout_fail(struct pool *pool, enum cause cause, const struct worker_ref *culprit);
-void rollout_room(struct pool *pool, usec_t now, struct plan *plan);
-void rollout_time(struct pool *pool, usec_t now, struct plan *plan);
 
 #endif

@@ -13,7 +13,7 @@
 #include "base/fd.h"
 #include "engine/control_internal.h"
 
-enum { CONTROL_BACKLOG = 64, CONTROL_GROUP_BYTES = 64 * 1024 };
+enum { CONTROL_BACKLOG = 1024, CONTROL_GROUP_BYTES = 64 * 1024 };
 
 /* -errno with a sentence. */
 static int complain(char **ret_error, int error, const char *format, ...)

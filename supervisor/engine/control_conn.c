@@ -53,6 +53,19 @@ static void conn_time(evutil_socket_t fd, short what, void *arg)
 	evhttp_connection_free(conn->http); /* conn_closed() follows */
 }
 
+static void conn_set_idle(struct conn *conn)
+{
+	bool full = conn->door->n >= CONTROL_CONNECTIONS_MAX;
+
+	engine_arm(conn->timer, full ? CONTROL_IDLE_FULL : CONTROL_IDLE);
+}
+
+void conn_hurry(struct conn *conn)
+{
+	if (!conn->dropped && evtimer_pending(conn->timer, NULL))
+		conn_set_idle(conn);
+}
+
 struct conn *conn_new(struct door *door, struct bufferevent *bev)
 {
 	struct conn *conn = calloc(1, sizeof(*conn));
@@ -92,7 +105,7 @@ void conn_greet(struct conn *conn)
 		conn->http = http;
 		evhttp_connection_set_closecb(conn->http, conn_closed, conn);
 		bufferevent_setwatermark(bev, EV_READ, 0, CONTROL_INPUT_MAX);
-		engine_arm(conn->timer, CONTROL_IDLE);
+		conn_set_idle(conn);
 		/* who vanished without a word is noticed in the end, also behind a quiet stream */
 		if (!conn->door->local)
 			setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof(yes));
@@ -143,7 +156,7 @@ static void conn_answered(struct evhttp_request *request, void *arg)
 	struct conn *conn = arg;
 
 	(void)request;
-	engine_arm(conn->timer, CONTROL_IDLE);
+	conn_set_idle(conn);
 }
 
 /* The last that is sent for a request: from here on only the client's reading takes time. */

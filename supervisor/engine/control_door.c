@@ -81,6 +81,15 @@ static void door_greet(evutil_socket_t fd, short what, void *arg)
 		conn_greet(conn);
 }
 
+/* Those who wait outside get the places of those who only sit there. */
+static void door_hurry(struct door *door)
+{
+	struct conn *conn;
+
+	for (conn = TAILQ_FIRST(&door->conns); conn != NULL; conn = TAILQ_NEXT(conn, place))
+		conn_hurry(conn);
+}
+
 /* evhttp wants a bufferevent: a connection has been accepted. */
 static struct bufferevent *door_accepted(struct event_base *base, void *arg)
 {
@@ -95,6 +104,8 @@ static struct bufferevent *door_accepted(struct event_base *base, void *arg)
 	}
 	event_active(door->greet, EV_TIMEOUT, 0);
 	door_set_accepting(door);
+	if (door->n == CONTROL_CONNECTIONS_MAX)
+		door_hurry(door);
 	return bev;
 }
 

@@ -25,7 +25,9 @@ enum {
 	CONTROL_ANSWER_MAX = 64 * 1024 * 1024,
 };
 /* For a request to come in whole, for a client to read on, and for an idle connection. */
-#define CONTROL_IDLE	     (10 * USEC_PER_SEC)
+#define CONTROL_IDLE (10 * USEC_PER_SEC)
+/* The same while all places are taken and others wait. */
+#define CONTROL_IDLE_FULL    USEC_PER_SEC
 #define CONTROL_ACCEPT_PAUSE USEC_PER_SEC
 
 struct conn {
@@ -80,6 +82,8 @@ void door_close(struct door *door);
 struct conn *conn_new(struct door *door, struct bufferevent *bev);
 /* evhttp has made it, or given up. */
 void conn_greet(struct conn *conn);
+/* All places are taken: if it is idle, it has less time from now on. */
+void conn_hurry(struct conn *conn);
 void conn_send_last(struct conn *conn);
 struct conn *conn_find(struct door *door, struct evhttp_request *request);
 void door_conn_closed(struct door *door);

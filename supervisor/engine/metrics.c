@@ -1,40 +1,22 @@
 /* metrics.c - the instance's figures in Prometheus' text format 0.0.4: each family once, with HELP
  * and TYPE, and every label set once in it. */
-#include "engine/metrics.h"
-
 #include <string.h>
 #include <sys/resource.h>
 
 #include "base/fd.h"
+#include "engine/metrics_internal.h"
 #include "engine/output.h"
 #include "system/proc.h"
 
-const usec_t metrics_bounds[METRICS_BUCKETS - 1] = {
-    50 * USEC_PER_MSEC, 100 * USEC_PER_MSEC,  250 * USEC_PER_MSEC, 500 * USEC_PER_MSEC,
-    1 * USEC_PER_SEC,	2500 * USEC_PER_MSEC, 5 * USEC_PER_SEC,	   10 * USEC_PER_SEC,
-    30 * USEC_PER_SEC,	60 * USEC_PER_SEC,    300 * USEC_PER_SEC,
-};
-
-void metrics_drained(struct pool_runtime *pool, usec_t took)
-{
-	size_t b = 0;
-
-	while (b < METRICS_BUCKETS - 1 && took > metrics_bounds[b])
-		b++;
-	pool->drain_buckets[b]++;
-	pool->drain_count++;
-	pool->drain_sum += took;
-}
-
 /* ---- the format ---- */
 
-static void add_family(struct buf *out, const char *name, const char *type, const char *help)
+void metrics_add_family(struct buf *out, const char *name, const char *type, const char *help)
 {
 	buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
 /* Backslash, quote and newline are escaped in a label's value. */
-static void add_label(struct buf *out, const char *name, const char *value)
+void metrics_add_label(struct buf *out, const char *name, const char *value)
 {
 	char last = out->len > 0 ? out->data[out->len - 1] : '\0';
 
@@ -50,7 +32,7 @@ static void add_label(struct buf *out, const char *name, const char *value)
 	buf_add_str(out, "\"");
 }
 
-static void add_seconds(struct buf *out, usec_t usec)
+void metrics_add_seconds(struct buf *out, usec_t usec)
 {
 	buf_printf(out, "%llu.%06llu", (unsigned long long)(usec / USEC_PER_SEC),
 		   (unsigned long long)(usec % USEC_PER_SEC));
@@ -59,281 +41,16 @@ static void add_seconds(struct buf *out, usec_t usec)
 static void add_plain(struct buf *out, const char *name, const char *type, const char *help,
 		      uint64_t value)
 {
-	add_family(out, name, type, help);
+	metrics_add_family(out, name, type, help);
 	buf_printf(out, "%s %llu\n", name, (unsigned long long)value);
 }
 
 static void add_time(struct buf *out, const char *name, const char *help, usec_t usec)
 {
-	add_family(out, name, "gauge", help);
+	metrics_add_family(out, name, "gauge", help);
 	buf_printf(out, "%s ", name);
-	add_seconds(out, usec);
+	metrics_add_seconds(out, usec);
 	buf_add_str(out, "\n");
-}
-
-/* ---- pools ---- */
-
-/*
- * A pool that was removed drains on beside one that was added under its name. They are one to
- * Prometheus: figures of both are added up at the place of the first.
- */
-static bool is_same_pool(const struct engine *engine, uint32_t p, uint32_t q)
-{
-	return engine->model->pools[q].state != POOL_FREE && engine->pools[q].name != NULL &&
-	       strcmp(engine->pools[p].name, engine->pools[q].name) == 0;
-}
-
-static bool is_first(const struct engine *engine, uint32_t p)
-{
-	if (engine->model->pools[p].state == POOL_FREE || engine->pools[p].name == NULL)
-		return false;
-	for (uint32_t q = 0; q < p; q++)
-		if (is_same_pool(engine, p, q))
-			return false;
-	return true;
-}
-
-static uint64_t sum(const struct engine *engine, uint32_t p,
-		    uint64_t (*figure)(const struct engine *engine, uint32_t p, int which),
-		    int which)
-{
-	uint64_t total = 0;
-
-	for (uint32_t q = p; q < CORE_POOLS_MAX; q++)
-		if (is_same_pool(engine, p, q))
-			total += figure(engine, q, which);
-	return total;
-}
-
-/* One series for each pool, and for each of the values of one more label where there is one. */
-struct pool_family {
-	const char *name, *type, *help;
-	uint64_t (*figure)(const struct engine *engine, uint32_t p, int which);
-	const char *label;
-	const char *values[8]; /* up to NULL; their places are the figure's `which` */
-};
-
-static bool is_retiring(const struct engine *engine, uint32_t p)
-{
-	return engine->model->pools[p].state == POOL_RETIRING;
-}
-
-static uint64_t figure_workers(const struct engine *engine, uint32_t p, int which)
-{
-	static const enum worker_state states[] = {WORKER_STARTING, WORKER_SERVING, WORKER_DRAINING,
-						   WORKER_DUMPING, WORKER_KILLED};
-
-	return engine->model->pools[p].counts[states[which]];
-}
-
-static uint64_t figure_wanted(const struct engine *engine, uint32_t p, int which)
-{
-	(void)which;
-	return is_retiring(engine, p) ? 0 : engine->model->pools[p].size;
-}
-
-static uint64_t figure_generation(const struct engine *engine, uint32_t p, int which)
-{
-	(void)which;
-	return is_retiring(engine, p) ? 0 : engine->model->pools[p].generation;
-}
-
-static uint64_t figure_ready(const struct engine *engine, uint32_t p, int which)
-{
-	cleanup_buf struct buf reason = {0};
-
-	(void)which;
-	return !is_retiring(engine, p) && engine_pool_is_ready(engine, p, &reason);
-}
-
-static uint64_t figure_looping(const struct engine *engine, uint32_t p, int which)
-{
-	(void)which;
-	return engine->model->pools[p].looping;
-}
-
-static uint64_t figure_starts(const struct engine *engine, uint32_t p, int which)
-{
-	(void)which;
-	return engine->pools[p].starts;
-}
-
-static uint64_t figure_restarts(const struct engine *engine, uint32_t p, int which)
-{
-	const struct pool_runtime *pool = &engine->pools[p];
-	const uint64_t by_reason[] = {pool->crashes, pool->start_failures, pool->start_timeouts,
-				      pool->hangs, pool->renewals};
-
-	return by_reason[which];
-}
-
-static uint64_t figure_escalations(const struct engine *engine, uint32_t p, int which)
-{
-	return which == 0 ? engine->pools[p].dumps : engine->pools[p].kills;
-}
-
-static const struct pool_family pool_families[] = {
-    {"handover_workers",
-     "gauge",
-     "Workers by pool and state.",
-     figure_workers,
-     "state",
-     {"starting", "serving", "draining", "dumping", "killed"}},
-    {"handover_pool_slots", "gauge", "Workers that the pool is to have.", figure_wanted, NULL, {0}},
-    {"handover_pool_generation",
-     "gauge",
-     "Generation of the pool that was committed last.",
-     figure_generation,
-     NULL,
-     {0}},
-    {"handover_pool_ready",
-     "gauge",
-     "1 if enough workers of the pool serve (ready_workers).",
-     figure_ready,
-     NULL,
-     {0}},
-    {"handover_pool_crash_looping",
-     "gauge",
-     "Slots of the pool that are in a crash loop.",
-     figure_looping,
-     NULL,
-     {0}},
-    {"handover_worker_starts_total",
-     "counter",
-     "Workers that were started.",
-     figure_starts,
-     NULL,
-     {0}},
-    {"handover_worker_restarts_total",
-     "counter",
-     "Workers that had to be replaced, by what was wrong with them.",
-     figure_restarts,
-     "reason",
-     {"crash", "start-failure", "start-timeout", "hang", "renewal"}},
-    {"handover_escalations_total",
-     "counter",
-     "Workers that were still there at the end of their budget, by what followed.",
-     figure_escalations,
-     "stage",
-     {"dump", "kill"}},
-};
-
-static void add_pool_series(struct buf *out, const struct engine *engine,
-			    const struct pool_family *family, uint32_t p, int which)
-{
-	buf_printf(out, "%s{", family->name);
-	add_label(out, "pool", engine->pools[p].name);
-	if (family->label != NULL)
-		add_label(out, family->label, family->values[which]);
-	buf_printf(out, "} %llu\n", (unsigned long long)sum(engine, p, family->figure, which));
-}
-
-static void add_pool_family(struct buf *out, const struct engine *engine,
-			    const struct pool_family *family)
-{
-	add_family(out, family->name, family->type, family->help);
-	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
-		int which = 0;
-
-		if (!is_first(engine, p))
-			continue;
-		do
-			add_pool_series(out, engine, family, p, which);
-		while (family->label != NULL && family->values[++which] != NULL);
-	}
-}
-
-/* Requests in flight, of workers that tell; false: none does. */
-static bool pool_inflight(const struct engine *engine, uint32_t p, uint64_t *ret_inflight)
-{
-	bool told = false;
-
-	*ret_inflight = 0;
-	for (uint32_t q = p; q < CORE_POOLS_MAX; q++) {
-		const struct pool_runtime *pool = &engine->pools[q];
-
-		if (!is_same_pool(engine, p, q))
-			continue;
-		for (uint32_t w = 0; w < pool->n_procs; w++) {
-			const struct proc *proc = pool->procs[w];
-
-			if (proc == NULL || !proc->has_inflight || proc->ended)
-				continue;
-			*ret_inflight += proc->inflight;
-			told = true;
-		}
-	}
-	return told;
-}
-
-static void add_inflight(struct buf *out, const struct engine *engine)
-{
-	const char *name = "handover_pool_in_flight";
-	bool begun = false;
-	uint64_t inflight;
-
-	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
-		if (!is_first(engine, p) || !pool_inflight(engine, p, &inflight))
-			continue;
-		if (!begun)
-			add_family(out, name, "gauge",
-				   "Requests in flight, where the workers tell.");
-		begun = true;
-		buf_printf(out, "%s{", name);
-		add_label(out, "pool", engine->pools[p].name);
-		buf_printf(out, "} %llu\n", (unsigned long long)inflight);
-	}
-}
-
-/* ---- drain times ---- */
-
-static uint64_t figure_bucket(const struct engine *engine, uint32_t p, int which)
-{
-	return engine->pools[p].drain_buckets[which];
-}
-
-static uint64_t figure_drain_sum(const struct engine *engine, uint32_t p, int which)
-{
-	(void)which;
-	return engine->pools[p].drain_sum;
-}
-
-static void add_drain_line(struct buf *out, const struct engine *engine, uint32_t p,
-			   const char *suffix)
-{
-	buf_printf(out, "handover_drain_seconds%s{", suffix);
-	add_label(out, "pool", engine->pools[p].name);
-}
-
-static void add_drains_of(struct buf *out, const struct engine *engine, uint32_t p)
-{
-	uint64_t count = 0;
-
-	for (int b = 0; b < METRICS_BUCKETS; b++) {
-		count += sum(engine, p, figure_bucket, b);
-		add_drain_line(out, engine, p, "_bucket");
-		buf_add_str(out, ",le=\"");
-		if (b < METRICS_BUCKETS - 1)
-			buf_printf(out, "%g", (double)metrics_bounds[b] / (double)USEC_PER_SEC);
-		else
-			buf_add_str(out, "+Inf");
-		buf_printf(out, "\"} %llu\n", (unsigned long long)count);
-	}
-	add_drain_line(out, engine, p, "_sum");
-	buf_add_str(out, "} ");
-	add_seconds(out, sum(engine, p, figure_drain_sum, 0));
-	buf_add_str(out, "\n");
-	add_drain_line(out, engine, p, "_count");
-	buf_printf(out, "} %llu\n", (unsigned long long)count);
-}
-
-static void add_drains(struct buf *out, const struct engine *engine)
-{
-	add_family(out, "handover_drain_seconds", "histogram",
-		   "How long workers took from being told to go until they were gone.");
-	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++)
-		if (is_first(engine, p))
-			add_drains_of(out, engine, p);
 }
 
 /* ---- reloads, sockets, ourselves ---- */
@@ -349,7 +66,7 @@ static void add_reloads(struct buf *out, const struct engine *engine)
 		       {RESULT_STOPPING, "stopping"},
 		       {RESULT_BUSY, "busy"}};
 
-	add_family(out, "handover_reloads_total", "counter", "Reloads by their result.");
+	metrics_add_family(out, "handover_reloads_total", "counter", "Reloads by their result.");
 	for (size_t i = 0; i < ARRAY_LEN(results); i++)
 		buf_printf(out, "handover_reloads_total{result=\"%s\"} %llu\n", results[i].name,
 			   (unsigned long long)engine->outcomes[results[i].result]);
@@ -381,8 +98,9 @@ static void add_socket_series(struct buf *out, const struct engine_socket *socke
 		value = figure == SOCKET_QUEUE ? waiting : limit;
 	}
 	buf_printf(out, "%s{", name);
-	add_label(out, "socket", socket->name);
-	add_label(out, "address", listener_describe(&socket->listener, address, sizeof(address)));
+	metrics_add_label(out, "socket", socket->name);
+	metrics_add_label(out, "address",
+			  listener_describe(&socket->listener, address, sizeof(address)));
 	buf_printf(out, "} %llu\n", (unsigned long long)value);
 }
 
@@ -403,7 +121,7 @@ static void add_sockets(struct buf *out, const struct engine *engine)
 	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
 		const struct engine_socket *socket = engine->sockets;
 
-		add_family(out, families[i].name, families[i].type, families[i].help);
+		metrics_add_family(out, families[i].name, families[i].type, families[i].help);
 		for (; socket != NULL; socket = socket->next)
 			if (!socket->closing && socket->listener.fd >= 0)
 				add_socket_series(out, socket, families[i].name,
@@ -416,7 +134,8 @@ static void add_states(struct buf *out, const struct engine *engine)
 	static const char *const states[] = {"starting", "running", "lame-duck", "stopping"};
 	const char *now = engine_state_name(engine);
 
-	add_family(out, "handover_state", "gauge", "1 for the state that the instance is in.");
+	metrics_add_family(out, "handover_state", "gauge",
+			   "1 for the state that the instance is in.");
 	for (size_t i = 0; i < ARRAY_LEN(states); i++)
 		buf_printf(out, "handover_state{state=\"%s\"} %d\n", states[i],
 			   strcmp(states[i], now) == 0);
@@ -428,10 +147,10 @@ static void add_ourselves(struct buf *out, const struct engine *engine)
 	struct rlimit nofile = {0};
 	int fds = proc_count_fds();
 
-	add_family(out, "handover_info", "gauge", "What runs here.");
+	metrics_add_family(out, "handover_info", "gauge", "What runs here.");
 	buf_add_str(out, "handover_info{");
-	add_label(out, "instance", engine->name);
-	add_label(out, "version", HANDOVER_VERSION);
+	metrics_add_label(out, "instance", engine->name);
+	metrics_add_label(out, "version", HANDOVER_VERSION);
 	buf_add_str(out, "} 1\n");
 	add_states(out, engine);
 	add_plain(out, "handover_ready", "gauge", "1 if /readyz says so.",
@@ -454,10 +173,7 @@ static void add_ourselves(struct buf *out, const struct engine *engine)
 void metrics_write(struct engine *engine, struct buf *out)
 {
 	add_ourselves(out, engine);
-	for (size_t i = 0; i < ARRAY_LEN(pool_families); i++)
-		add_pool_family(out, engine, &pool_families[i]);
-	add_inflight(out, engine);
-	add_drains(out, engine);
+	metrics_add_pools(out, engine);
 	add_reloads(out, engine);
 	add_sockets(out, engine);
 }

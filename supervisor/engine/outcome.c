@@ -350,7 +350,6 @@ void outcome_tell(struct engine *engine, struct outcome *outcome)
 	buf_free(&problems);
 	outcome_free(engine->last_outcome);
 	engine->last_outcome = outcome;
-	outcome->refs++;
 	if (outcome->kind != WISH_RELOAD || engine->undertaking.start)
 		return;
 	engine->outcomes[outcome->result]++;

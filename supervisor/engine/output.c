@@ -11,9 +11,10 @@
 #include "engine/output_internal.h"
 
 enum {
-	OUTPUT_BATCH = 128 * 1024,    /* written to a file in one go */
-	OUTPUT_LAST_MAX = 256 * 1024, /* read from a pipe whose worker has ended */
-	OUTPUT_DROPS_TOLD = 20,	      /* workers named in one report of drops */
+	OUTPUT_BATCH = 128 * 1024, /* written to a file in one go */
+	/* read from a pipe whose worker has ended: more than a full one, even of empty lines */
+	OUTPUT_LAST_MAX = 8 * 1024 * 1024,
+	OUTPUT_DROPS_TOLD = 20, /* workers named in one report of drops */
 };
 
 /* ---- lines that do not get through ---- */

@@ -120,7 +120,8 @@ int output_complain(char **ret_error, int error, const char *what);
 /* Opens a pipe; *ret_fd is the worker's end. 0, or -errno with a sentence in ret_error. */
 int stream_open(struct outputs *outputs, struct output_stream *stream,
 		const struct output_spec *spec, int *ret_fd, char **ret_error);
-/* Reads at most quota bytes and tells the lines. Returns false when nobody can write any more. */
+/* Reads at most quota bytes (a line costs some more) and tells the lines. Returns false when nobody
+ * can write any more. */
 bool stream_read(struct output_stream *stream, size_t quota);
 /* Tells an unfinished line and closes. Accepts a closed one. */
 void stream_close(struct output_stream *stream);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -122,7 +123,8 @@ static void check_user(const struct check *check, const struct pool_spec *pool)
 
 	if (pool->user == NULL)
 		return;
-	if (check_find_user(pool->user, &uid, &gid) < 0)
+	/* A number alone would leave open which groups and which home it has. */
+	if (check_find_user(pool->user, &uid, &gid) < 0 || getpwuid(uid) == NULL)
 		check_fail(check, "user", "there is no user %s", QUOTE(pool->user));
 	else if (uid != geteuid() && !check_has_capability(CAP_SETUID))
 		check_fail(check, "user", "only root may start workers as %s, and we are uid %u",

@@ -177,6 +177,11 @@ static int read_ready(const struct key *key, const char *text, void *object, str
 		return read_ready_delay(plain + 6, pool, why);
 	if (strncmp(plain, "fd:", 3) == 0)
 		return read_ready_fd(plain + 3, pool, why);
+	if (strncmp(plain, "exec:", 5) == 0) {
+		buf_add_str(why,
+			    "quotes belong around words behind exec:, not around exec: itself");
+		return -EINVAL;
+	}
 	return explain_ready(plain, why);
 }
 

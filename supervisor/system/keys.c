@@ -27,10 +27,10 @@
 #define UNSET	       ""
 
 static const struct key keys[] = {
-    {SUPERVISOR(status_listen, "status_listen", type_address, "HOST:PORT", UNSET, RESTART,
+    {SUPERVISOR(status_listen, "status_listen", type_address, "HOST:PORT", UNSET, NONE,
 		"where health, metrics and status may be read over TCP"),
      DEFAULT("off"), .info.range = "port 1 to 65535"},
-    {SUPERVISOR(operator_group, "operator_group", type_account, "group", UNSET, RESTART,
+    {SUPERVISOR(operator_group, "operator_group", type_account, "group", UNSET, NONE,
 		"who may reload and stop, besides root and the instance's own user"),
      DEFAULT("nobody else")},
     {SUPERVISOR(lame_duck, "lame_duck", type_duration, "duration", "0", NONE,
@@ -61,7 +61,7 @@ static const struct key keys[] = {
      DEFAULT("the kernel's")},
     {SOCKET(reuseaddr, "reuseaddr", type_yes_no, "yes | no", "yes", NONE,
 	    "bind although old connections are still in TIME-WAIT")},
-    {SOCKET(freebind, "freebind", type_yes_no, "yes | no", "no", NONE,
+    {SOCKET(freebind, "freebind", type_yes_no, "yes | no", "no", RESTART,
 	    "bind an address that the host does not have yet")},
     {SOCKET(receive_buffer, "receive_buffer", type_size, "size", UNSET, NONE,
 	    "receive buffer (SO_RCVBUF)"),

@@ -112,8 +112,7 @@ static pid_t entry_pid(const struct dirent *entry)
 	return parse_uint(entry->d_name, 1, INT32_MAX, &pid) < 0 ? 0 : (pid_t)pid;
 }
 
-/* Kernels without CONFIG_PROC_CHILDREN: every process says who its parent is. */
-static int each_child_by_walk(int (*each)(pid_t pid, void *arg), void *arg)
+int proc_walk_children(int (*each)(pid_t pid, void *arg), void *arg)
 {
 	cleanup_directory DIR *directory = opendir("/proc");
 	const struct dirent *entry;
@@ -162,7 +161,7 @@ int proc_each_child(int (*each)(pid_t pid, void *arg), void *arg)
 	if (directory == NULL)
 		return -errno;
 	if (access("/proc/thread-self/children", R_OK) == -1)
-		return each_child_by_walk(each, arg);
+		return proc_walk_children(each, arg);
 	while (r == 0 && (entry = readdir(directory)) != NULL) {
 		if (!isdigit((unsigned char)entry->d_name[0]))
 			continue;

@@ -56,6 +56,8 @@ int proc_read_stat(pid_t pid, struct proc_stat *ret_stat);
  * walk over /proc). Calls each for every pid, until it returns something else than 0. 0 or -errno.
  * Children that come or go meanwhile may be left out. */
 int proc_each_child(int (*each)(pid_t pid, void *arg), void *arg);
+/* The walk alone: every process of the machine is asked for its parent. */
+int proc_walk_children(int (*each)(pid_t pid, void *arg), void *arg);
 
 /* Number of descriptors that we have open now, or -errno. */
 int proc_count_fds(void);

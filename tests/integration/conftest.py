@@ -23,7 +23,18 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason="NOT RUN: needs root"))
 
 
+def tell_loads(terminalreporter):
+    """What the load tests measured: a stall must not hide behind "0 failed"."""
+    told = [text for reports in terminalreporter.stats.values() for report in reports
+            for name, text in getattr(report, "user_properties", ()) if name == "load" and report.when == "call"]
+    if told:
+        terminalreporter.section("load")
+        for text in told:
+            terminalreporter.line(text)
+
+
 def pytest_terminal_summary(terminalreporter):
+    tell_loads(terminalreporter)
     not_run = [r for r in terminalreporter.stats.get("skipped", []) if "NOT RUN" in str(r.longrepr)]
     if not_run:
         terminalreporter.section(f"{len(not_run)} TESTS WERE NOT RUN, FOR THEY NEED ROOT", sep="!", red=True)

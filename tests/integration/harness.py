@@ -589,6 +589,10 @@ class Load:
     def finish(self):
         """(exit status, summary, what it printed)"""
         self.tell("quit")
+        return self.finish_told()
+
+    def finish_told(self):
+        """The same for one that was told to quit before."""
         self.process.stdin.close()
         try:
             code = self.process.wait(PATIENCE)

@@ -1,7 +1,6 @@
 """A program in a pseudo terminal, and a small terminal that shows what its user sees."""
 import fcntl
 import os
-import pty
 import re
 import select
 import signal
@@ -92,13 +91,20 @@ class Terminal:
     def __init__(self, argv, env, columns=80, rows=24):
         self.screen = Screen(columns, rows)
         self.raw = b""
-        self.pid, self.fd = pty.fork()
+        self.fd, side = os.openpty()
+        # before the program begins, which may ask at once
+        fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.pid = os.fork()
         if self.pid == 0:
             try:
+                os.setsid()
+                fcntl.ioctl(side, termios.TIOCSCTTY, 0)
+                for fd in range(3):
+                    os.dup2(side, fd)
                 os.execve(argv[0], argv, env)
             finally:
                 os._exit(126)
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        os.close(side)
         self.code = None
 
     def read(self, timeout):

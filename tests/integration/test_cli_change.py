@@ -239,6 +239,11 @@ def test_live_view(api, columns):
         api.routes["GET", "/v1/status"] = lambda _: rolling(3, starting=1, draining=2)
         stream.push(LIFE[3])
         terminal.wait_for("3/4 ready")
+        # what no event tells is seen a little later
+        api.routes["GET", "/v1/status"] = lambda _: rolling(3, "settling", starting=1, draining=2)
+        terminal.wait_for("reload (7): settling")
+        api.routes["GET", "/v1/status"] = lambda _: rolling(3, starting=1, draining=2)
+        terminal.wait_for("reload (7): rolling")
         stream.push(event("worker-crashed", "bad \x1b[2Jthing", level="warning"))
         text = terminal.wait_for("bad ^[[2Jthing", "3/4 ready")
         assert text.index("thing") < text.index("reload (7)") and text.count("3/4") == 1 and text.count("rolling") == 1

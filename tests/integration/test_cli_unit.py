@@ -180,6 +180,7 @@ def test_no_permission_says_which_group_may(place):
         done = run("status", **as_user(place))
         assert done.returncode == 1
         assert "root and the members of group daemon may" in done.stderr and "operator_group" in done.stderr
+        assert "not permitted" in run("list", **as_user(place)).stdout
         os.chmod(api.socket, 0o600)
         done = run("-c", api.socket, "status", **as_user(place))
         assert done.returncode == 1 and "only root may" in done.stderr
@@ -257,7 +258,8 @@ def test_status_sockets_and_pools(api):
     assert re.search(r"^gossip +udp 0\.0\.0\.0:9001 +- +- +0$", done.stdout, re.M)
     assert "WORKERS" not in done.stdout
     done = run("-c", api.socket, "status", "-v")
-    assert "SOCKET " in done.stdout and re.search(r"^api +serving +3 +2 +2 +0 +1 +2 +yes +no$", done.stdout, re.M)
+    assert "SOCKET " in done.stdout and "pid 4200, version 0.1.0\n" in done.stdout
+    assert re.search(r"^api +serving +3 +2 +2 +2 +0 +1 +2 +yes +no$", done.stdout, re.M)
 
 
 def test_status_json_is_what_the_api_says(api):
@@ -320,6 +322,12 @@ def test_status_of_another_version(api):
     assert done.returncode == 0 and ["api"] + ["-"] * 5 + ["0", "-", "-"] in rows(done.stdout)
 
 
+def test_a_reload_that_went_well_is_told_on_request(api):
+    api.routes["GET", "/v1/status"] = status(last_reload=result(finished="2026-11-23T07:00:00.000Z"))
+    assert "reload 7 committed" not in run("-c", api.socket, "status").stdout
+    assert re.search(r"^last reload +2026-11-23 07:00:00: reload 7 committed", run("-c", api.socket, "status", "-v").stdout, re.M)
+
+
 # --- output that cannot be written ---
 
 def test_a_full_disk_is_a_failure(api):
@@ -374,6 +382,12 @@ def test_logs_show_what_is_kept(api):
         assert b"\x1b" not in terminal.raw and b"^[[31mred^[[0m\t\xc3\xbc^@z" in terminal.raw
     done = run("-c", api.socket, "logs", "--json")
     assert [json.loads(line)["line"] for line in done.stdout.splitlines()] == ["hello", "\x1b[31mred\x1b[0m\tü\0z"]
+
+
+def test_lines_without_end_are_refused(api):
+    api.routes["GET", "/v1/logs"] = Stream().push(log("fine")).push_bytes(b'"' + b"x" * 5_000_000).end()
+    done = run("-c", api.socket, "logs")
+    assert done.returncode == 1 and done.stdout.endswith(": fine\n") and "too large" in done.stderr
 
 
 @pytest.mark.parametrize("arguments, path", [

@@ -1,4 +1,5 @@
-/* test_check.c - a configuration against the world: each thing that can be missing, in use or not allowed, in its sentence. */
+/* test_check.c - a configuration against the world: each thing that can be missing, in use or not
+ * allowed, in its sentence. */
 #include "unit_config.h"
 
 #include <arpa/inet.h>
@@ -29,7 +30,8 @@ static void write_config(const char *directory, const char *text)
 }
 
 /* Checks a configuration in a directory that is there already; '@' in the text stands for it. */
-static void run_check(struct reading *reading, const char *text, const struct check_context *context, struct buf *summary)
+static void run_check(struct reading *reading, const char *text,
+		      const struct check_context *context, struct buf *summary)
 {
 	write_config(reading->directory, text);
 	reading_run(reading);
@@ -46,15 +48,27 @@ static const struct check_context try_binding = {.running = NULL, .bind_test = t
 /* The files that the rows below are about. */
 static char *make_world(void)
 {
-	static const char script[] = "#!/bin/sh\nexit 0\n", no_interpreter[] = "#!/nowhere/sh -e\n", dos[] = "#!/bin/sh\r\nexit\r\n";
+	static const char script[] = "#!/bin/sh\nexit 0\n", no_interpreter[] = "#!/nowhere/sh -e\n",
+			  dos[] = "#!/bin/sh\r\nexit\r\n";
 	static const struct {
 		const char *name, *data;
 		mode_t mode;
 	} files[] = {
-	    {"script", script, 0755},	      {"plain", script, 0644}, {"no-interpreter", no_interpreter, 0755},
-	    {"dos", dos, 0755},		      {"empty", "", 0755},     {"text", "hello\n", 0755},
-	    {"private", script, 0700},	      {"good.env", "A=1\n", 0644}, {"bad.env", "A=1\nB\n", 0644},
-	    {"output.log", "", 0644},	      {"#!", "#!", 0755},      {"cut.elf", "\x7f" "ELF", 0755},
+	    {"script", script, 0755},
+	    {"plain", script, 0644},
+	    {"no-interpreter", no_interpreter, 0755},
+	    {"dos", dos, 0755},
+	    {"empty", "", 0755},
+	    {"text", "hello\n", 0755},
+	    {"private", script, 0700},
+	    {"good.env", "A=1\n", 0644},
+	    {"bad.env", "A=1\nB\n", 0644},
+	    {"output.log", "", 0644},
+	    {"#!", "#!", 0755},
+	    {"cut.elf",
+	     "\x7f"
+	     "ELF",
+	     0755},
 	};
 	char *directory = unit_directory(), path[256];
 
@@ -85,8 +99,11 @@ static void test_nothing_wrong(void **state)
 	(void)state;
 	assert_checked(API("@/script"), &try_binding, "");
 	assert_checked(API("sh"), &try_binding, "");
-	assert_checked("[pool:api]\nready = exec:@/script x\ncommand = ./script\nworking_directory = @\numask = 0\n", &try_binding, "");
-	assert_checked(API("@/script") "environment_file = @/good.env -@/none.env\nstdout = file:@/output.log\n"
+	assert_checked("[pool:api]\nready = exec:@/script x\ncommand = ./script\nworking_directory "
+		       "= @\numask = 0\n",
+		       &try_binding, "");
+	assert_checked(API("@/script") "environment_file = @/good.env -@/none.env\nstdout = "
+				       "file:@/output.log\n"
 				       "stderr = file:@/new.log\n",
 		       &start, "");
 }
@@ -102,9 +119,10 @@ static void test_commands(void **state)
 	    {"@/plain", "'plain': it is not marked as executable (mode 0644)"},
 	    {"/dev/null", "'/dev/null': it is no regular file"},
 	    {"@/empty", "'empty': it is empty"},
-	    {"@/no-interpreter",
-	     "'no-interpreter': '/nowhere/sh', the interpreter in its first line, cannot be executed: No such file or directory"},
-	    {"@/dos", "'dos': its first line ends with a carriage return, so that its interpreter is not found; save it with Unix "
+	    {"@/no-interpreter", "'no-interpreter': '/nowhere/sh', the interpreter in its first "
+				 "line, cannot be executed: No such file or directory"},
+	    {"@/dos", "'dos': its first line ends with a carriage return, so that its interpreter "
+		      "is not found; save it with Unix "
 		      "line ends"},
 	    {"@/cut.elf", "'cut.elf': it is a program that was cut short"},
 	};
@@ -113,10 +131,13 @@ static void test_commands(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		snprintf(text, sizeof(text), API("%s"), rows[i].command);
-		snprintf(said, sizeof(said), "x.ini:2: [pool:api] command: cannot execute %s\n", rows[i].why);
+		snprintf(said, sizeof(said), "x.ini:2: [pool:api] command: cannot execute %s\n",
+			 rows[i].why);
 		assert_checked(text, &start, said);
-		snprintf(text, sizeof(text), "[pool:api]\ncommand = @/script\nready = exec:%s\n", rows[i].command);
-		snprintf(said, sizeof(said), "x.ini:3: [pool:api] ready: cannot execute %s\n", rows[i].why);
+		snprintf(text, sizeof(text), "[pool:api]\ncommand = @/script\nready = exec:%s\n",
+			 rows[i].command);
+		snprintf(said, sizeof(said), "x.ini:3: [pool:api] ready: cannot execute %s\n",
+			 rows[i].why);
 		assert_checked(text, &start, said);
 	}
 }
@@ -129,20 +150,23 @@ static void test_search_path(void **state)
 	(void)state;
 	setenv("PATH", "/bin:/nowhere", 1);
 	assert_checked(API("no-such-command"), &start,
-		       "x.ini:2: [pool:api] command: cannot execute 'no-such-command': no such command in PATH (/bin:/nowhere)\n");
+		       "x.ini:2: [pool:api] command: cannot execute 'no-such-command': no such "
+		       "command in PATH (/bin:/nowhere)\n");
 	assert_checked(API("sh x"), &start, "");
 	if (copy != NULL)
 		setenv("PATH", copy, 1);
 }
 
-/* What a program outside of the kernel might run is only a warning where there is such a program. */
+/* What a program outside of the kernel might run is only a warning where there is such a program.
+ */
 static void test_no_program(void **state)
 {
 	cleanup_reading struct reading reading = {.directory = make_world()};
 
 	(void)state;
 	run_check(&reading, API("@/text"), &start, NULL);
-	assert_non_null(strstr(buf_text(&reading.said), "it is no program; a script needs a first line such as #!/bin/sh"));
+	assert_non_null(strstr(buf_text(&reading.said),
+			       "it is no program; a script needs a first line such as #!/bin/sh"));
 }
 
 /* A program of this machine's class: what it is for, and the loader that it names. */
@@ -186,7 +210,8 @@ static void test_programs(void **state)
 	(void)state;
 	write_elf(reading.directory, own_machine() == EM_S390 ? EM_X86_64 : EM_S390, "/lib/ld.so");
 	run_check(&reading, API("@/program"), &start, NULL);
-	assert_non_null(strstr(buf_text(&reading.said), "it is a program for another kind of machine"));
+	assert_non_null(
+	    strstr(buf_text(&reading.said), "it is a program for another kind of machine"));
 	reading_end(&reading);
 
 	if (sizeof(void *) != 8)
@@ -195,7 +220,8 @@ static void test_programs(void **state)
 	write_elf(reading.directory, own_machine(), "/nowhere/ld.so");
 	run_check(&reading, API("@/program"), &start, NULL);
 	assert_string_equal(reading.said.data,
-			    "x.ini:2: [pool:api] command: cannot execute 'program': '/nowhere/ld.so', the loader that it asks for, cannot "
+			    "x.ini:2: [pool:api] command: cannot execute 'program': "
+			    "'/nowhere/ld.so', the loader that it asks for, cannot "
 			    "be executed: No such file or directory\n");
 }
 
@@ -203,7 +229,8 @@ static void test_wrappers(void **state)
 {
 	(void)state;
 	assert_checked(API("sh -c '@/script; true'"), &start,
-		       "x.ini:2: warning: [pool:api] command: the shell may be the worker, and not what it starts; write 'sh -c \"exec "
+		       "x.ini:2: warning: [pool:api] command: the shell may be the worker, and not "
+		       "what it starts; write 'sh -c \"exec "
 		       "...\"'\n");
 	assert_checked(API("/bin/sh -c 'ulimit -n 99; exec @/script'"), &start, "");
 	assert_checked(API("/bin/sh @/script"), &start, "");
@@ -212,19 +239,25 @@ static void test_wrappers(void **state)
 static void test_files(void **state)
 {
 	(void)state;
-	assert_checked(API("@/script") "working_directory = @/none\n", &start,
-		       "x.ini:4: [pool:api] working_directory: 'none': No such file or directory\n");
+	assert_checked(
+	    API("@/script") "working_directory = @/none\n", &start,
+	    "x.ini:4: [pool:api] working_directory: 'none': No such file or directory\n");
 	assert_checked(API("@/script") "working_directory = @/text\n", &start,
 		       "x.ini:4: [pool:api] working_directory: 'text' is no directory\n");
 	assert_checked(API("@/script") "environment_file = @/none.env\n", &start,
-		       "x.ini:4: [pool:api] environment_file: none.env: cannot be read: No such file or directory\n");
-	assert_checked(API("@/script") "environment_file = @/good.env\nenvironment_file = @/bad.env\n", &start,
-		       "x.ini:5: [pool:api] environment_file: bad.env:2: 'B' is not NAME=value\n");
+		       "x.ini:4: [pool:api] environment_file: none.env: cannot be read: No such "
+		       "file or directory\n");
+	assert_checked(
+	    API("@/script") "environment_file = @/good.env\nenvironment_file = @/bad.env\n", &start,
+	    "x.ini:5: [pool:api] environment_file: bad.env:2: 'B' is not NAME=value\n");
 	assert_checked(API("@/script") "stdout = file:@/none/x.log\n", &start,
-		       "x.ini:4: [pool:api] stdout: 'none/x.log' cannot be made: none/: No such file or directory\n");
-	assert_checked(API("@/script") "stderr = file:/tmp\n", &start, "x.ini:4: [pool:api] stderr: '/tmp' is a directory\n");
+		       "x.ini:4: [pool:api] stdout: 'none/x.log' cannot be made: none/: No such "
+		       "file or directory\n");
+	assert_checked(API("@/script") "stderr = file:/tmp\n", &start,
+		       "x.ini:4: [pool:api] stderr: '/tmp' is a directory\n");
 	/* Both go to the same file by default: said once. */
-	assert_checked(API("@/script") "stdout = file:/tmp\n", &start, "x.ini:4: [pool:api] stdout: '/tmp' is a directory\n");
+	assert_checked(API("@/script") "stdout = file:/tmp\n", &start,
+		       "x.ini:4: [pool:api] stdout: '/tmp' is a directory\n");
 }
 
 static void test_accounts(void **state)
@@ -232,26 +265,32 @@ static void test_accounts(void **state)
 	(void)state;
 	assert_checked("[supervisor]\noperator_group = no-such-group\n" API("@/script"), &start,
 		       "x.ini:2: [supervisor] operator_group: there is no group 'no-such-group'\n");
-	assert_checked(API("@/script") "user = no-such-user\ngroup = no-such-group\nsupplementary_groups = nope\n", &start,
+	assert_checked(API("@/script") "user = no-such-user\ngroup = "
+				       "no-such-group\nsupplementary_groups = nope\n",
+		       &start,
 		       "x.ini:4: [pool:api] user: there is no user 'no-such-user'\n"
 		       "x.ini:5: [pool:api] group: there is no group 'no-such-group'\n"
 		       "x.ini:6: [pool:api] supplementary_groups: there is no group 'nope'\n");
-	assert_checked("[socket:s]\nlisten = unix:@/s\nowner = no-such-user\ngroup = no-such-group\n" API("@/script") "sockets = s\n",
-		       &start,
-		       "x.ini:3: [socket:s] owner: there is no user 'no-such-user'\n"
-		       "x.ini:4: [socket:s] group: there is no group 'no-such-group'\n");
+	assert_checked(API("@/script") "user = 4242424\n", &start,
+		       "x.ini:4: [pool:api] user: there is no user '4242424'\n");
+	assert_checked(
+	    "[socket:s]\nlisten = unix:@/s\nowner = no-such-user\ngroup = no-such-group\n" API(
+		"@/script") "sockets = s\n",
+	    &start,
+	    "x.ini:3: [socket:s] owner: there is no user 'no-such-user'\n"
+	    "x.ini:4: [socket:s] group: there is no group 'no-such-group'\n");
 }
 
 static void test_mode_for_user(void **state)
 {
 	cleanup_reading struct reading reading = {.directory = make_world()};
-	struct stat st;
 
 	(void)state;
-	run_check(&reading, API("@/private") "user = 54321\n", &start, NULL);
-	assert_non_null(strstr(buf_text(&reading.said), "x.ini:2: warning: [pool:api] command: the user '54321' may not execute 'private', "
-							"by its mode\n"));
-	assert_int_equal(stat(reading.directory, &st), 0);
+	run_check(&reading, API("@/private") "user = nobody\n", &start, NULL);
+	assert_non_null(strstr(
+	    buf_text(&reading.said),
+	    "x.ini:2: warning: [pool:api] command: the user 'nobody' may not execute 'private', "
+	    "by its mode\n"));
 }
 
 /* What only root may do, tried by somebody else. */
@@ -269,23 +308,31 @@ static void test_without_rights(void **state)
 		assert_int_equal(setegid(NOBODY), 0);
 		assert_int_equal(seteuid(NOBODY), 0);
 	}
-	snprintf(text, sizeof(text), API("@/script") "user = 0\ngroup = 0\noom_score_adj = -1000\nnice = -20\n"
-						     "[socket:s]\nlisten = unix:@/s\nowner = 0\n"
-						     "[pool:b]\ncommand = sh\nready = notify\nsockets = s\n");
-	snprintf(said, sizeof(said),
-		 "x.ini:4: [pool:api] user: only root may start workers as '0', and we are uid %u\n"
-		 "x.ini:5: [pool:api] group: only root may start workers in the group '0', and we are uid %u\n"
-		 "x.ini:6: [pool:api] oom_score_adj: only root may lower it below our own (0), and we are uid %u\n"
-		 "x.ini:7: [pool:api] nice: only root may lower it below our own (0), and we are uid %u\n"
-		 "x.ini:10: [socket:s] owner: only root may give a socket to '0', and we are uid %u\n",
-		 geteuid(), geteuid(), geteuid(), geteuid(), geteuid());
+	snprintf(text, sizeof(text),
+		 API("@/script") "user = 0\ngroup = 0\noom_score_adj = -1000\nnice = -20\n"
+				 "[socket:s]\nlisten = unix:@/s\nowner = 0\n"
+				 "[pool:b]\ncommand = sh\nready = notify\nsockets = s\n");
+	snprintf(
+	    said, sizeof(said),
+	    "x.ini:4: [pool:api] user: only root may start workers as '0', and we are uid %u\n"
+	    "x.ini:5: [pool:api] group: only root may start workers in the group '0', and we are "
+	    "uid %u\n"
+	    "x.ini:6: [pool:api] oom_score_adj: only root may lower it below our own (0), and we "
+	    "are uid %u\n"
+	    "x.ini:7: [pool:api] nice: only root may lower it below our own (0), and we are uid "
+	    "%u\n"
+	    "x.ini:10: [socket:s] owner: only root may give a socket to '0', and we are uid %u\n",
+	    geteuid(), geteuid(), geteuid(), geteuid(), geteuid());
 	assert_checked(text, &start, said);
-	snprintf(text, sizeof(text), API("@/script") "limit_nofile = %lu\n", (unsigned long)files.rlim_max + 1);
+	snprintf(text, sizeof(text), API("@/script") "limit_nofile = %lu\n",
+		 (unsigned long)files.rlim_max + 1);
 	{
 		cleanup_reading struct reading reading = {.directory = make_world()};
 
 		run_check(&reading, text, &start, NULL);
-		assert_non_null(strstr(buf_text(&reading.said), "x.ini:4: [pool:api] limit_nofile: only root may raise the limit above "));
+		assert_non_null(strstr(
+		    buf_text(&reading.said),
+		    "x.ini:4: [pool:api] limit_nofile: only root may raise the limit above "));
 	}
 	if (root) {
 		assert_int_equal(seteuid(0), 0);
@@ -303,15 +350,18 @@ static void test_nr_open(void **state)
 	assert_int_equal(fd_read_file("/proc/sys/fs/nr_open", 64, &most, NULL), 0);
 	if (strtoull(most, NULL, 10) >= 1073741824)
 		return;
-	snprintf(text, sizeof(text), API("@/script") "limit_nofile = %llu\n", strtoull(most, NULL, 10) + 1);
+	snprintf(text, sizeof(text), API("@/script") "limit_nofile = %llu\n",
+		 strtoull(most, NULL, 10) + 1);
 	run_check(&reading, text, &start, NULL);
-	assert_non_null(strstr(buf_text(&reading.said), "x.ini:4: [pool:api] limit_nofile: the kernel allows at most "));
+	assert_non_null(strstr(buf_text(&reading.said),
+			       "x.ini:4: [pool:api] limit_nofile: the kernel allows at most "));
 }
 
 /* A listening TCP socket at a free port of 127.0.0.1 that nobody's outgoing connection can have. */
 static int take_port(unsigned *ret_port, int type)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in address = {.sin_family = AF_INET,
+				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	static uint64_t seed;
 	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
 
@@ -328,12 +378,15 @@ static int take_port(unsigned *ret_port, int type)
 	return -1;
 }
 
-static void assert_bind(const char *scheme, unsigned port, const struct check_context *context, bool in_use)
+static void assert_bind(const char *scheme, unsigned port, const struct check_context *context,
+			bool in_use)
 {
 	cleanup_reading struct reading reading = {.directory = make_world()};
 	char text[256];
 
-	snprintf(text, sizeof(text), "[socket:s]\nlisten = %s://127.0.0.1:%u\n" API("@/script") "sockets = s\n", scheme, port);
+	snprintf(text, sizeof(text),
+		 "[socket:s]\nlisten = %s://127.0.0.1:%u\n" API("@/script") "sockets = s\n", scheme,
+		 port);
 	run_check(&reading, text, context, NULL);
 	assert_int_equal(reading.r, in_use ? -EINVAL : 0);
 	if (!in_use) {
@@ -372,7 +425,9 @@ static void test_running_addresses_are_ours(void **state)
 	int fd = take_port(&port, SOCK_STREAM);
 
 	(void)state;
-	snprintf(text, sizeof(text), "[socket:other]\nlisten = tcp://127.0.0.1:%u\n" API("x") "sockets = other\n", port);
+	snprintf(text, sizeof(text),
+		 "[socket:other]\nlisten = tcp://127.0.0.1:%u\n" API("x") "sockets = other\n",
+		 port);
 	unit_write(running.directory, "x.ini", text, strlen(text));
 	reading_run(&running);
 	context.running = running.config;
@@ -387,16 +442,19 @@ static void test_running_addresses_are_ours(void **state)
 
 static void test_status_listen(void **state)
 {
-	cleanup_reading struct reading reading = {.directory = make_world()}, running = {.directory = NULL};
+	cleanup_reading struct reading reading = {.directory = make_world()},
+				       running = {.directory = NULL};
 	struct check_context context = {.bind_test = true};
 	unsigned port;
 	int fd = take_port(&port, SOCK_STREAM);
 	char text[256];
 
 	(void)state;
-	snprintf(text, sizeof(text), "[supervisor]\nstatus_listen = 127.0.0.1:%u\n" API("sh x"), port);
+	snprintf(text, sizeof(text), "[supervisor]\nstatus_listen = 127.0.0.1:%u\n" API("sh x"),
+		 port);
 	run_check(&reading, text, &try_binding, NULL);
-	assert_memory_equal(reading.said.data, "x.ini:2: [supervisor] status_listen: cannot bind ", 48);
+	assert_memory_equal(reading.said.data, "x.ini:2: [supervisor] status_listen: cannot bind ",
+			    48);
 	reading_end(&reading);
 	running = read_text(text);
 	context.running = running.config;
@@ -412,13 +470,17 @@ static void test_foreign_address(void **state)
 
 	(void)state;
 	/* TEST-NET-1 of RFC 5737: nobody has it. */
-	run_check(&reading, "[socket:s]\nlisten = tcp://192.0.2.1:20001\n" API("@/script") "sockets = s\n", &try_binding, NULL);
+	run_check(&reading,
+		  "[socket:s]\nlisten = tcp://192.0.2.1:20001\n" API("@/script") "sockets = s\n",
+		  &try_binding, NULL);
 	assert_int_equal(reading.r, -EINVAL);
 	assert_non_null(strstr(reading.said.data, "192.0.2.1"));
 	reading_end(&reading);
 	reading.directory = make_world();
-	run_check(&reading, "[socket:s]\nlisten = tcp://192.0.2.1:20001\nfreebind = yes\n" API("@/script") "sockets = s\n", &try_binding,
-		  NULL);
+	run_check(&reading,
+		  "[socket:s]\nlisten = tcp://192.0.2.1:20001\nfreebind = yes\n" API(
+		      "@/script") "sockets = s\n",
+		  &try_binding, NULL);
 	assert_string_equal(buf_text(&reading.said), "");
 }
 
@@ -428,10 +490,14 @@ static void test_unix_paths(void **state)
 {
 	(void)state;
 	assert_checked(UNIX("@/new.sock"), &try_binding, "");
-	assert_checked(UNIX("@/none/x"), &try_binding, "x.ini:2: [socket:s] listen: the directory 'none/': No such file or directory\n");
-	assert_checked(UNIX("@/text/x"), &try_binding, "x.ini:2: [socket:s] listen: the directory 'text/': Not a directory\n");
-	assert_checked(UNIX("@/text"), &try_binding,
-		       "x.ini:2: [socket:s] listen: 'text' exists and is no socket; it will not be touched\n");
+	assert_checked(
+	    UNIX("@/none/x"), &try_binding,
+	    "x.ini:2: [socket:s] listen: the directory 'none/': No such file or directory\n");
+	assert_checked(UNIX("@/text/x"), &try_binding,
+		       "x.ini:2: [socket:s] listen: the directory 'text/': Not a directory\n");
+	assert_checked(
+	    UNIX("@/text"), &try_binding,
+	    "x.ini:2: [socket:s] listen: 'text' exists and is no socket; it will not be touched\n");
 }
 
 static int bind_unix(const char *directory, struct stat *ret_st)
@@ -460,7 +526,8 @@ static void assert_same_file(const char *directory, const struct stat *before)
 /* A check may look at a socket's path; whoever serves there must not notice. */
 static void test_unix_paths_are_not_touched(void **state)
 {
-	cleanup_reading struct reading reading = {.directory = make_world()}, running = {.directory = NULL};
+	cleanup_reading struct reading reading = {.directory = make_world()},
+				       running = {.directory = NULL};
 	struct check_context context = {.bind_test = true};
 	struct stat before;
 	char expected[256];
@@ -468,7 +535,8 @@ static void test_unix_paths_are_not_touched(void **state)
 
 	(void)state;
 	run_check(&reading, UNIX("@/s"), &try_binding, NULL);
-	snprintf(expected, sizeof(expected), "x.ini:2: [socket:s] listen: 's' is in use by test_check (pid %d)\n", getpid());
+	snprintf(expected, sizeof(expected),
+		 "x.ini:2: [socket:s] listen: 's' is in use by test_check (pid %d)\n", getpid());
 	assert_string_equal(buf_text(&reading.said), expected);
 	assert_same_file(reading.directory, &before);
 	assert_int_equal(accept(fd, NULL, NULL), -1);
@@ -516,14 +584,18 @@ static int check_with_few_descriptors(rlim_t limit, const char *workers, const c
 static void test_descriptors(void **state)
 {
 	(void)state;
-	/* 64 of our own, and 3 for each of 4 workers and 4 more in a rollout; 3 for each of 64 at the most. */
+	/* 64 of our own, and 3 for each of 4 workers and 4 more in a rollout; 3 for each of 64 at
+	 * the most. */
 	assert_int_equal(check_with_few_descriptors(256, "workers = 4\n", ""), 0);
-	assert_int_equal(check_with_few_descriptors(255, "workers = 4\n",
-						    "x.ini: warning: with max_processes in every pool up to 256 descriptors"),
-			 0);
+	assert_int_equal(
+	    check_with_few_descriptors(
+		255, "workers = 4\n",
+		"x.ini: warning: with max_processes in every pool up to 256 descriptors"),
+	    0);
 	assert_int_equal(check_with_few_descriptors(88, "workers = 4\n", "x.ini: warning: "), 0);
 	assert_int_equal(check_with_few_descriptors(87, "workers = 4\n",
-						    "x.ini: the workers and a rollout of them take 88 descriptors, but the hard limit of "
+						    "x.ini: the workers and a rollout of them take "
+						    "88 descriptors, but the hard limit of "
 						    "open files is 87;"),
 			 0);
 }
@@ -536,8 +608,10 @@ static void test_summary(void **state)
 
 	(void)state;
 	run_check(&reading,
-		  "[supervisor]\nlame_duck = 2s\n[socket:a]\nlisten = tcp://127.0.0.1:9000\n[socket:b]\nlisten = systemd:web\n"
-		  "[pool:api]\ncommand = @/script x\nready = notify\nsockets = a b\nworkers = 4\ndrain_timeout = 1min\n"
+		  "[supervisor]\nlame_duck = 2s\n[socket:a]\nlisten = "
+		  "tcp://127.0.0.1:9000\n[socket:b]\nlisten = systemd:web\n"
+		  "[pool:api]\ncommand = @/script x\nready = notify\nsockets = a b\nworkers = "
+		  "4\ndrain_timeout = 1min\n"
 		  "stop_timeout = 6s\ndump_signal = SIGQUIT\ndrain_extend_max = 3s\n"
 		  "[pool:b]\ncommand = sh x\nready = delay:1s\n",
 		  &start, &summary);
@@ -545,10 +619,13 @@ static void test_summary(void **state)
 		 "instance x\n"
 		 "socket a: tcp://127.0.0.1:9000\n"
 		 "socket b: systemd:web\n"
-		 "pool api: 4 workers of %s/script on a, b; ready when it says so, within 30 s; drains within 1 min at a reload, 6 s at a "
+		 "pool api: 4 workers of %s/script on a, b; ready when it says so, within 30 s; "
+		 "drains within 1 min at a reload, 6 s at a "
 		 "stop (and 3 s more if it asks), then SIGQUIT and 500 ms, then SIGKILL\n"
-		 "pool b: 1 worker of sh; ready after a delay, within 30 s; drains within 6 s at a reload, 6 s at a stop, then SIGKILL\n"
-		 "a stop takes at most 11.5 s (2 s of them lame duck): more than the 10 s that `docker stop` gives\n",
+		 "pool b: 1 worker of sh; ready after a delay, within 30 s; drains within 6 s at a "
+		 "reload, 6 s at a stop, then SIGKILL\n"
+		 "a stop takes at most 11.5 s (2 s of them lame duck): more than the 10 s that "
+		 "`docker stop` gives\n",
 		 reading.directory);
 	assert_string_equal(summary.data, expected);
 }

@@ -1,4 +1,5 @@
-/* test_config_environment.c - specifiers, environment files, and the CPUs that `workers = auto` counts. */
+/* test_config_environment.c - specifiers, environment files, and the CPUs that `workers = auto`
+ * counts. */
 #include "unit.h"
 
 #include <sched.h>
@@ -9,16 +10,14 @@
 
 static void test_expand(void **state)
 {
-	static const struct config_who who = {.instance = "payments", .pool = "api", .slot = 7, .generation = 12};
+	static const struct config_who who = {
+	    .instance = "payments", .pool = "api", .slot = 7, .generation = 12};
 	static const struct {
 		const char *text, *expanded;
 	} rows[] = {
-	    {"", ""},
-	    {"plain", "plain"},
-	    {"%n", "7"},
-	    {"%i-%p-%n.%g", "payments-api-7.12"},
-	    {"100%%", "100%"},
-	    {"%%n", "%n"},
+	    {"", ""},		{"plain", "plain"},
+	    {"%n", "7"},	{"%i-%p-%n.%g", "payments-api-7.12"},
+	    {"100%%", "100%"},	{"%%n", "%n"},
 	    {"a%%%nb", "a%7b"},
 	};
 
@@ -30,7 +29,8 @@ static void test_expand(void **state)
 	}
 }
 
-/* A file of variables, and what came of it: the variables joined by '|', or the sentence without the path before it. */
+/* A file of variables, and what came of it: the variables joined by '|', or the sentence without
+ * the path before it. */
 static void assert_file(const void *data, size_t len, int r, const char *expected)
 {
 	char *directory = unit_directory(), path[256], *error = NULL, joined[4096] = "before";
@@ -62,11 +62,13 @@ static void assert_file(const void *data, size_t len, int r, const char *expecte
 
 static void test_environment_file(void **state)
 {
-	static const char text[] = "# comment\n; comment\n\n  A=1\nB=two words  \nC='x y'  \nD=\"a\\\"b\"\r\nE=\nF=a\\ \nG=x # y ; z\n"
+	static const char text[] = "# comment\n; comment\n\n  A=1\nB=two words  \nC='x y'  "
+				   "\nD=\"a\\\"b\"\r\nE=\nF=a\\ \nG=x # y ; z\n"
 				   "H='a'b\"c\"\nA=2";
 
 	(void)state;
-	assert_file(text, strlen(text), 0, "before|A=1|B=two words|C=x y|D=a\"b|E=|F=a |G=x # y ; z|H=abc|A=2");
+	assert_file(text, strlen(text), 0,
+		    "before|A=1|B=two words|C=x y|D=a\"b|E=|F=a |G=x # y ; z|H=abc|A=2");
 	assert_file("", 0, 0, "before");
 }
 
@@ -76,8 +78,10 @@ static void test_environment_file_mistakes(void **state)
 		const char *text, *error;
 	} rows[] = {
 	    {"A=1\nB\n", ":2: 'B' is not NAME=value"},
-	    {"A=1\n\n1B=x\n", ":3: '1B=x': before the '=' stands no name of letters, digits and '_'"},
-	    {"export A=1\n", ":1: 'export A=1': before the '=' stands no name of letters, digits and '_'"},
+	    {"A=1\n\n1B=x\n",
+	     ":3: '1B=x': before the '=' stands no name of letters, digits and '_'"},
+	    {"export A=1\n",
+	     ":1: 'export A=1': before the '=' stands no name of letters, digits and '_'"},
 	    {"A =1\n", ":1: 'A =1': before the '=' stands no name of letters, digits and '_'"},
 	    {"A='x\n", ":1: A: a single quote (') is not closed"},
 	    {"A=x\\\n", ":1: A: a backslash ends the line"},
@@ -124,7 +128,7 @@ static void test_environment_file_missing(void **state)
 static void test_cgroup_limits(void **state)
 {
 	static const struct {
-		const char *cgroup;	   /* /proc/self/cgroup */
+		const char *cgroup;	 /* /proc/self/cgroup */
 		const char *files[4][2]; /* below /sys/fs/cgroup */
 		unsigned cpus;
 	} rows[] = {
@@ -137,16 +141,33 @@ static void test_cgroup_limits(void **state)
 	    {"0::/\n", {{"cpu.max", "1 0"}}, 0},
 	    {"0::/\n", {{"cpu.max", "18446744073709551615 1"}}, 0},
 	    {"0::/a/b\n", {{"a/b/cpu.max", "max 100000"}, {"a/cpu.max", "300000 100000"}}, 3},
-	    {"0::/a/b\n", {{"a/b/cpu.max", "150000 100000"}, {"a/cpu.max", "300000 100000"}, {"cpu.max", "900000 100000"}}, 2},
-	    {"0::/a/b\n", {{"a/b/cpu.max", "900000 100000"}, {"a/cpu.max", "300000 100000"}, {"cpu.max", "100000 100000"}}, 1},
+	    {"0::/a/b\n",
+	     {{"a/b/cpu.max", "150000 100000"},
+	      {"a/cpu.max", "300000 100000"},
+	      {"cpu.max", "900000 100000"}},
+	     2},
+	    {"0::/a/b\n",
+	     {{"a/b/cpu.max", "900000 100000"},
+	      {"a/cpu.max", "300000 100000"},
+	      {"cpu.max", "100000 100000"}},
+	     1},
 	    {"4:memory:/x\n3:cpu,cpuacct:/y\n0::/\n",
-	     {{"cpu,cpuacct/y/cpu.cfs_quota_us", "350000\n"}, {"cpu,cpuacct/y/cpu.cfs_period_us", "100000\n"}},
+	     {{"cpu,cpuacct/y/cpu.cfs_quota_us", "350000\n"},
+	      {"cpu,cpuacct/y/cpu.cfs_period_us", "100000\n"}},
 	     4},
-	    {"3:cpu:/\n", {{"cpu/cpu.cfs_quota_us", "50000\n"}, {"cpu/cpu.cfs_period_us", "100000\n"}}, 1},
-	    {"3:cpu:/\n", {{"cpu/cpu.cfs_quota_us", "-1\n"}, {"cpu/cpu.cfs_period_us", "100000\n"}}, 0},
+	    {"3:cpu:/\n",
+	     {{"cpu/cpu.cfs_quota_us", "50000\n"}, {"cpu/cpu.cfs_period_us", "100000\n"}},
+	     1},
+	    {"3:cpu:/\n",
+	     {{"cpu/cpu.cfs_quota_us", "-1\n"}, {"cpu/cpu.cfs_period_us", "100000\n"}},
+	     0},
 	    /* In a container the path may be the host's, and only the top is mounted. */
-	    {"3:cpu:/docker/4711\n", {{"cpu/cpu.cfs_quota_us", "200000"}, {"cpu/cpu.cfs_period_us", "100000"}}, 2},
-	    {"2:cpuset:/\n", {{"cpuset/cpu.cfs_quota_us", "200000"}, {"cpuset/cpu.cfs_period_us", "100000"}}, 0},
+	    {"3:cpu:/docker/4711\n",
+	     {{"cpu/cpu.cfs_quota_us", "200000"}, {"cpu/cpu.cfs_period_us", "100000"}},
+	     2},
+	    {"2:cpuset:/\n",
+	     {{"cpuset/cpu.cfs_quota_us", "200000"}, {"cpuset/cpu.cfs_period_us", "100000"}},
+	     0},
 	    {"nonsense\n:\n::\n1:cpu\n", {{NULL}}, 0},
 	};
 	char name[128];
@@ -157,7 +178,8 @@ static void test_cgroup_limits(void **state)
 		char *root = unit_directory();
 
 		unit_write(root, "proc/self/cgroup", rows[i].cgroup, strlen(rows[i].cgroup));
-		for (size_t j = 0; j < ARRAY_LEN(rows[i].files) && rows[i].files[j][0] != NULL; j++) {
+		for (size_t j = 0; j < ARRAY_LEN(rows[i].files) && rows[i].files[j][0] != NULL;
+		     j++) {
 			snprintf(name, sizeof(name), "sys/fs/cgroup/%s", rows[i].files[j][0]);
 			unit_write(root, name, rows[i].files[j][1], strlen(rows[i].files[j][1]));
 		}

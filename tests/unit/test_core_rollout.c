@@ -394,6 +394,28 @@ static void new_reload_while_restoring_fails_too(void **state)
 	assert_int_equal(sim_serving(sim, 0, 1), 2);
 }
 
+/* The last one gets ready at the very moment at which another one has hung for too long: nobody
+ * drains for one that hangs, whichever is heard of first. */
+static void ready_and_hanging_at_once(void **state)
+{
+	struct sim *sim = *state;
+
+	start_two(sim, 1, 2);
+	sim_rule(sim, 0, 2)->ready_after = 1 * SEC;
+	sim_rule(sim, 1, 2)->ready_after = 1 * MSEC;
+	roll(sim, 0);
+	roll(sim, 1)->watchdog = 999 * MSEC;
+	sim_reload(sim, 1);
+	sim_run(sim, 1 * SEC);
+	assert_int_equal(sim_answers(sim, 1, RESULT_FAILED), 1);
+	assert_int_equal(sim_last(sim, ORDER_UNDO)->cause, CAUSE_WATCHDOG);
+	assert_int_equal(sim_serving(sim, 0, 1), 1);
+	assert_int_equal(sim_serving(sim, 1, 1), 2);
+	for (size_t n = 0; n < sim->n_log; n++)
+		if (sim->log[n].kind == ORDER_SIGNAL)
+			assert_int_equal(sim->log[n].generation, 2);
+}
+
 /* ---- old workers that end meanwhile ---- */
 
 static void old_worker_crashes_during_the_rollout(void **state)
@@ -818,6 +840,7 @@ int main(void)
 	    STORY(undo_loses_its_holder_while_waiting),
 	    STORY(new_reload_while_restoring),
 	    STORY(new_reload_while_restoring_fails_too),
+	    STORY(ready_and_hanging_at_once),
 	    STORY(old_worker_crashes_during_the_rollout),
 	    STORY(undo_leaves_the_only_one_that_serves),
 	    STORY(stop_leaves_the_only_one_that_serves),

@@ -124,6 +124,8 @@ static void test_unix_is_replaced(void **state)
 		shutdown_by_a_sibling(&server, how[k]);
 		assert_one_event(epoll, 1);
 		assert_false(listener_is_alive(&server.listener));
+		assert_false(
+		    listener_has_queue(&server.listener)); /* readable, with nothing there */
 		assert_int_equal(dial_error(&server), ECONNREFUSED);
 		assert_int_equal(listener_watch_remove(epoll, &server.listener), 0);
 		assert_int_equal(listener_mend(&server.listener, &replaced), 0);

@@ -242,17 +242,31 @@ static void test_standard_error(void **state)
 	close(fds[1]);
 }
 
-/* A full pipe that does not block loses lines, not the program. */
+/* A full pipe that does not block loses lines, not the program, and never half a line. */
 static void test_full_standard_error(void **state)
 {
+	char block[4096];
 	int fds[2];
+	ssize_t n;
 
 	(void)state;
+	memset(block, 'x', sizeof(block));
 	assert_int_equal(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
-	while (write(fds[1], "xxxxxxxxxxxxxxxx", 16) > 0)
+	while (write(fds[1], block, sizeof(block)) > 0)
 		;
-	errno = 0;
 	log_to(fds[1], "lost");
+	/* Room again: the next one gets through. */
+	assert_int_equal(read(fds[0], block, sizeof(block)), sizeof(block));
+	log_to(fds[1], "there");
+	for (;;) {
+		n = read(fds[0], block, sizeof(block) - 1);
+		if (n <= 0 || memchr(block, '\n', (size_t)n) != NULL)
+			break;
+	}
+	assert_true(n > 0);
+	block[n] = '\0';
+	assert_null(strstr(block, "lost"));
+	assert_non_null(strstr(block, "info there\n"));
 	close(fds[0]);
 	close(fds[1]);
 }

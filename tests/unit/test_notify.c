@@ -48,6 +48,7 @@ static const struct row rows[] = {
     {"STATUS=x\xc2\x85y\xe2\x80\xa8z", {STATUS("x y z")}},
     {"STATUS=\xff\xc0\xaf\xed\xa0\x80\xe2\x82", {STATUS("????????")}},
     {"STATUS=\xf4\x90\x80\x80\xc3", {STATUS("?????")}},
+    {"STATUS=\xe0\x80\xaf\xf0\x80\x80\xaf", {STATUS("???????")}},
     {"WATCHDOG_USEC=500000", {.has_watchdog_usec = true, .watchdog_usec = 500000}},
     {"WATCHDOG_USEC=0", {.has_watchdog_usec = true}},
     {"WATCHDOG_USEC=18446744073709551615", {.ready = false}},
@@ -392,9 +393,11 @@ static void test_sender(void **state)
 	assert_true(notify_sender_belongs(&sender, worker.pid, 12345));
 	sender.pid = other.pid;
 	assert_false(notify_sender_belongs(&sender, worker.pid, getuid()));
-	/* A helper of ours, in our session. */
+	/* A helper of ours, in our session, but with a process group of its own. */
 	helper = support_fork(support_pause_for_ever, NULL);
+	assert_int_equal(setpgid(helper, 0), 0);
 	sender.pid = helper;
+	assert_true(notify_sender_belongs(&sender, helper, 12345));
 	assert_true(notify_sender_belongs(&sender, getsid(0), getuid()));
 	assert_false(notify_sender_belongs(&sender, worker.pid, getuid()));
 	kill(helper, SIGKILL);

@@ -329,17 +329,16 @@ static int note_child(pid_t pid, void *arg)
 	return children->n == children->stop_after;
 }
 
-static void test_each_child(void **state)
+static void check_children(int (*walk)(int (*each)(pid_t pid, void *arg), void *arg))
 {
 	struct children children = {.n = 0}, one = {.stop_after = 1};
 	struct support_holder holders[3];
-	(void)state;
 
 	for (int i = 0; i < 3; i++)
 		holders[i] = support_hold(-1, other_env);
 	kill(holders[1].pid, SIGKILL);
 	assert_true(support_wait(holders[1].pidfd, POLLIN)); /* a zombie is a child, too */
-	assert_int_equal(proc_each_child(note_child, &children), 0);
+	assert_int_equal(walk(note_child, &children), 0);
 	assert_int_equal(children.n, 3);
 	for (int i = 0; i < 3; i++) {
 		bool found = false;
@@ -348,21 +347,30 @@ static void test_each_child(void **state)
 			found |= children.pids[k] == holders[i].pid;
 		assert_true(found);
 	}
-	assert_int_equal(proc_each_child(note_child, &one), 0);
+	assert_int_equal(walk(note_child, &one), 0);
 	assert_int_equal(one.n, 1);
 	for (int i = 0; i < 3; i++)
 		support_stop_holder(&holders[i]);
 	children.n = 0;
-	assert_int_equal(proc_each_child(note_child, &children), 0);
+	assert_int_equal(walk(note_child, &children), 0);
 	assert_int_equal(children.n, 0);
+}
+
+static void test_each_child(void **state)
+{
+	(void)state;
+	check_children(proc_each_child);
+	check_children(proc_walk_children);
 }
 
 static void test_count_fds(void **state)
 {
-	int before = proc_count_fds(), fds[5];
+	int before = proc_count_fds(), open_now = 0, fds[5];
 	(void)state;
 
-	assert_true(before >= 3);
+	for (int fd = 0; fd < 1024; fd++)
+		open_now += fcntl(fd, F_GETFD) != -1;
+	assert_int_equal(before, open_now);
 	for (int i = 0; i < 5; i++)
 		fds[i] = dup(0);
 	assert_int_equal(proc_count_fds(), before + 5);

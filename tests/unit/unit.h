@@ -1,4 +1,5 @@
-/* unit.h - what the unit tests share: cmocka with the headers that it wants before it, and files in a directory of their own. */
+/* unit.h - what the unit tests share: cmocka with the headers that it wants before it, and files in
+ * a directory of their own. */
 #ifndef UNIT_H
 #define UNIT_H
 
@@ -26,7 +27,8 @@ static inline char *unit_directory(void)
 	return path;
 }
 
-static inline int unit_remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+static inline int unit_remove_one(const char *path, const struct stat *st, int flag,
+				  struct FTW *ftw)
 {
 	(void)st;
 	(void)flag;
@@ -48,7 +50,8 @@ static inline void unit_write(const char *directory, const char *name, const voi
 	FILE *file;
 
 	snprintf(path, sizeof(path), "%s/%s", directory, name);
-	for (slash = strchr(path + strlen(directory) + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+	for (slash = strchr(path + strlen(directory) + 1, '/'); slash != NULL;
+	     slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
 		assert_true(mkdir(path, 0755) == 0 || errno == EEXIST);
 		*slash = '/';
@@ -59,7 +62,8 @@ static inline void unit_write(const char *directory, const char *name, const voi
 	assert_int_equal(fclose(file), 0);
 }
 
-/* A seed for random tests: of the environment (to repeat a failure), else of the kernel. It is printed. */
+/* A seed for random tests: of the environment (to repeat a failure), else of the kernel. It is
+ * printed. */
 static inline uint64_t unit_seed(void)
 {
 	const char *text = getenv("SEED");

@@ -105,7 +105,8 @@ static inline const char *item_value(const struct config_item *items, size_t n, 
 	return "(none)";
 }
 
-static inline const char *pool_value(const struct reading *reading, const char *pool, const char *key)
+static inline const char *pool_value(const struct reading *reading, const char *pool,
+				     const char *key)
 {
 	size_t n;
 	const struct config_item *items = config_pool_items(reading->config, pool, &n);
@@ -113,7 +114,8 @@ static inline const char *pool_value(const struct reading *reading, const char *
 	return item_value(items, n, key);
 }
 
-static inline const char *socket_value(const struct reading *reading, const char *name, const char *key)
+static inline const char *socket_value(const struct reading *reading, const char *name,
+				       const char *key)
 {
 	size_t n;
 	const struct config_item *items = config_socket_items(reading->config, name, &n);

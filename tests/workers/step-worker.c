@@ -46,6 +46,7 @@ static const char help_text[] =
     "  exit-on:SIGNAL:CODE    when the signal comes\n"
     "  notify-on:SIGNAL:TEXT\n"
     "  say-on:SIGNAL:TEXT\n"
+    "  value-on:SIGNAL        say the number that came with it, and exit\n"
     "  dump:FILE              write what we were given as JSON\n"
     "  exit:CODE  die:SIGNAL\n";
 
@@ -159,7 +160,7 @@ static char *decode(char *text)
 
 /* ---- signals ---- */
 
-enum what { NOTHING, EXIT, NOTIFY, SAY };
+enum what { NOTHING, EXIT, NOTIFY, SAY, VALUE };
 
 static struct {
 	enum what what;
@@ -168,8 +169,11 @@ static struct {
 	size_t len;
 } reactions[NSIG];
 
-static void react(int sig)
+static void react(int sig, siginfo_t *info, void *context)
 {
+	char number[32];
+
+	(void)context;
 	switch (reactions[sig].what) {
 	case NOTHING:
 		break;
@@ -182,20 +186,25 @@ static void react(int sig)
 		write_all(STDOUT_FILENO, reactions[sig].text, reactions[sig].len);
 		write_all(STDOUT_FILENO, "\n", 1);
 		break;
+	case VALUE:
+		snprintf(number, sizeof(number), "value %d\n",
+			 info->si_code == SI_QUEUE ? info->si_value.sival_int : -1);
+		write_all(STDOUT_FILENO, number, strlen(number));
+		_exit(0);
 	}
 }
 
 static void react_on(char **rest, enum what what)
 {
-	struct sigaction action = {.sa_handler = react, .sa_flags = SA_RESTART};
+	struct sigaction action = {.sa_sigaction = react, .sa_flags = SA_RESTART | SA_SIGINFO};
 	int sig = signal_number(part(rest));
 
 	reactions[sig].what = what;
 	if (what == EXIT)
-		reactions[sig].code = atoi(*rest);
-	else
+		reactions[sig].code = atoi(part(rest));
+	else if (what != VALUE)
 		reactions[sig].text = decode(*rest);
-	reactions[sig].len = strlen(*rest);
+	reactions[sig].len = reactions[sig].text != NULL ? strlen(reactions[sig].text) : 0;
 	if (sigaction(sig, &action, NULL) == -1)
 		fail("sigaction");
 }
@@ -445,6 +454,8 @@ static bool step_reacts(const char *name, char *rest)
 		react_on(&rest, NOTIFY);
 	else if (strcmp(name, "say-on") == 0)
 		react_on(&rest, SAY);
+	else if (strcmp(name, "value-on") == 0)
+		react_on(&rest, VALUE);
 	else
 		return false;
 	return true;

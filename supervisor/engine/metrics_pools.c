@@ -1,0 +1,295 @@
+/* metrics_pools.c - the figures of pools and their workers. */
+#include <string.h>
+
+#include "base/fd.h"
+#include "engine/metrics_internal.h"
+
+const usec_t metrics_bounds[METRICS_BUCKETS - 1] = {
+    50 * USEC_PER_MSEC, 100 * USEC_PER_MSEC,  250 * USEC_PER_MSEC, 500 * USEC_PER_MSEC,
+    1 * USEC_PER_SEC,	2500 * USEC_PER_MSEC, 5 * USEC_PER_SEC,	   10 * USEC_PER_SEC,
+    30 * USEC_PER_SEC,	60 * USEC_PER_SEC,    300 * USEC_PER_SEC,
+};
+
+void metrics_drained(struct pool_runtime *pool, usec_t took)
+{
+	size_t b = 0;
+
+	while (b < METRICS_BUCKETS - 1 && took > metrics_bounds[b])
+		b++;
+	pool->drain_buckets[b]++;
+	pool->drain_count++;
+	pool->drain_sum += took;
+}
+
+/* ---- pools by name ---- */
+
+/*
+ * A pool that was removed drains on beside one that was added under its name. They are one to
+ * Prometheus: figures of both are added up at the place of the first.
+ */
+static bool is_same_pool(const struct engine *engine, uint32_t p, uint32_t q)
+{
+	return engine->model->pools[q].state != POOL_FREE && engine->pools[q].name != NULL &&
+	       strcmp(engine->pools[p].name, engine->pools[q].name) == 0;
+}
+
+static bool is_first(const struct engine *engine, uint32_t p)
+{
+	if (engine->model->pools[p].state == POOL_FREE || engine->pools[p].name == NULL)
+		return false;
+	for (uint32_t q = 0; q < p; q++)
+		if (is_same_pool(engine, p, q))
+			return false;
+	return true;
+}
+
+static uint64_t sum(const struct engine *engine, uint32_t p,
+		    uint64_t (*figure)(const struct engine *engine, uint32_t p, int which),
+		    int which)
+{
+	uint64_t total = 0;
+
+	for (uint32_t q = p; q < CORE_POOLS_MAX; q++)
+		if (is_same_pool(engine, p, q))
+			total += figure(engine, q, which);
+	return total;
+}
+
+/* One series for each pool, and for each of the values of one more label where there is one. */
+struct pool_family {
+	const char *name, *type, *help;
+	uint64_t (*figure)(const struct engine *engine, uint32_t p, int which);
+	const char *label;
+	const char *values[8]; /* up to NULL; their places are the figure's `which` */
+};
+
+static bool is_retiring(const struct engine *engine, uint32_t p)
+{
+	return engine->model->pools[p].state == POOL_RETIRING;
+}
+
+static uint64_t figure_workers(const struct engine *engine, uint32_t p, int which)
+{
+	static const enum worker_state states[] = {WORKER_STARTING, WORKER_SERVING, WORKER_DRAINING,
+						   WORKER_DUMPING, WORKER_KILLED};
+
+	return engine->model->pools[p].counts[states[which]];
+}
+
+static uint64_t figure_wanted(const struct engine *engine, uint32_t p, int which)
+{
+	(void)which;
+	return is_retiring(engine, p) ? 0 : engine->model->pools[p].size;
+}
+
+static uint64_t figure_generation(const struct engine *engine, uint32_t p, int which)
+{
+	(void)which;
+	return is_retiring(engine, p) ? 0 : engine->model->pools[p].generation;
+}
+
+static uint64_t figure_ready(const struct engine *engine, uint32_t p, int which)
+{
+	cleanup_buf struct buf reason = {0};
+
+	(void)which;
+	return !is_retiring(engine, p) && engine_pool_is_ready(engine, p, &reason);
+}
+
+static uint64_t figure_looping(const struct engine *engine, uint32_t p, int which)
+{
+	(void)which;
+	return engine->model->pools[p].looping;
+}
+
+static uint64_t figure_starts(const struct engine *engine, uint32_t p, int which)
+{
+	(void)which;
+	return engine->pools[p].starts;
+}
+
+static uint64_t figure_restarts(const struct engine *engine, uint32_t p, int which)
+{
+	const struct pool_runtime *pool = &engine->pools[p];
+	const uint64_t by_reason[] = {pool->crashes, pool->start_failures, pool->start_timeouts,
+				      pool->hangs, pool->renewals};
+
+	return by_reason[which];
+}
+
+static uint64_t figure_escalations(const struct engine *engine, uint32_t p, int which)
+{
+	return which == 0 ? engine->pools[p].dumps : engine->pools[p].kills;
+}
+
+static const struct pool_family pool_families[] = {
+    {"handover_workers",
+     "gauge",
+     "Workers by pool and state.",
+     figure_workers,
+     "state",
+     {"starting", "serving", "draining", "dumping", "killed"}},
+    {"handover_pool_slots", "gauge", "Workers that the pool is to have.", figure_wanted, NULL, {0}},
+    {"handover_pool_generation",
+     "gauge",
+     "Generation of the pool that was committed last.",
+     figure_generation,
+     NULL,
+     {0}},
+    {"handover_pool_ready",
+     "gauge",
+     "1 if enough workers of the pool serve (ready_workers).",
+     figure_ready,
+     NULL,
+     {0}},
+    {"handover_pool_crash_looping",
+     "gauge",
+     "Slots of the pool that are in a crash loop.",
+     figure_looping,
+     NULL,
+     {0}},
+    {"handover_worker_starts_total",
+     "counter",
+     "Workers that were started.",
+     figure_starts,
+     NULL,
+     {0}},
+    {"handover_worker_restarts_total",
+     "counter",
+     "Workers that had to be replaced, by what was wrong with them.",
+     figure_restarts,
+     "reason",
+     {"crash", "start-failure", "start-timeout", "hang", "renewal"}},
+    {"handover_escalations_total",
+     "counter",
+     "Workers that were still there at the end of their budget, by what followed.",
+     figure_escalations,
+     "stage",
+     {"dump", "kill"}},
+};
+
+static void add_pool_series(struct buf *out, const struct engine *engine,
+			    const struct pool_family *family, uint32_t p, int which)
+{
+	buf_printf(out, "%s{", family->name);
+	metrics_add_label(out, "pool", engine->pools[p].name);
+	if (family->label != NULL)
+		metrics_add_label(out, family->label, family->values[which]);
+	buf_printf(out, "} %llu\n", (unsigned long long)sum(engine, p, family->figure, which));
+}
+
+static void add_pool_family(struct buf *out, const struct engine *engine,
+			    const struct pool_family *family)
+{
+	metrics_add_family(out, family->name, family->type, family->help);
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
+		int which = 0;
+
+		if (!is_first(engine, p))
+			continue;
+		do
+			add_pool_series(out, engine, family, p, which);
+		while (family->label != NULL && family->values[++which] != NULL);
+	}
+}
+
+/* Requests in flight, of workers that tell; false: none does. */
+static bool pool_inflight(const struct engine *engine, uint32_t p, uint64_t *ret_inflight)
+{
+	bool told = false;
+
+	*ret_inflight = 0;
+	for (uint32_t q = p; q < CORE_POOLS_MAX; q++) {
+		const struct pool_runtime *pool = &engine->pools[q];
+
+		if (!is_same_pool(engine, p, q))
+			continue;
+		for (uint32_t w = 0; w < pool->n_procs; w++) {
+			const struct proc *proc = pool->procs[w];
+
+			if (proc == NULL || !proc->has_inflight || proc->ended)
+				continue;
+			*ret_inflight += proc->inflight;
+			told = true;
+		}
+	}
+	return told;
+}
+
+static void add_inflight(struct buf *out, const struct engine *engine)
+{
+	const char *name = "handover_pool_in_flight";
+	bool begun = false;
+	uint64_t inflight;
+
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
+		if (!is_first(engine, p) || !pool_inflight(engine, p, &inflight))
+			continue;
+		if (!begun)
+			metrics_add_family(out, name, "gauge",
+					   "Requests in flight, where the workers tell.");
+		begun = true;
+		buf_printf(out, "%s{", name);
+		metrics_add_label(out, "pool", engine->pools[p].name);
+		buf_printf(out, "} %llu\n", (unsigned long long)inflight);
+	}
+}
+
+/* ---- drain times ---- */
+
+static uint64_t figure_bucket(const struct engine *engine, uint32_t p, int which)
+{
+	return engine->pools[p].drain_buckets[which];
+}
+
+static uint64_t figure_drain_sum(const struct engine *engine, uint32_t p, int which)
+{
+	(void)which;
+	return engine->pools[p].drain_sum;
+}
+
+static void add_drain_line(struct buf *out, const struct engine *engine, uint32_t p,
+			   const char *suffix)
+{
+	buf_printf(out, "handover_drain_seconds%s{", suffix);
+	metrics_add_label(out, "pool", engine->pools[p].name);
+}
+
+static void add_drains_of(struct buf *out, const struct engine *engine, uint32_t p)
+{
+	uint64_t count = 0;
+
+	for (int b = 0; b < METRICS_BUCKETS; b++) {
+		count += sum(engine, p, figure_bucket, b);
+		add_drain_line(out, engine, p, "_bucket");
+		buf_add_str(out, ",le=\"");
+		if (b < METRICS_BUCKETS - 1)
+			buf_printf(out, "%g", (double)metrics_bounds[b] / (double)USEC_PER_SEC);
+		else
+			buf_add_str(out, "+Inf");
+		buf_printf(out, "\"} %llu\n", (unsigned long long)count);
+	}
+	add_drain_line(out, engine, p, "_sum");
+	buf_add_str(out, "} ");
+	metrics_add_seconds(out, sum(engine, p, figure_drain_sum, 0));
+	buf_add_str(out, "\n");
+	add_drain_line(out, engine, p, "_count");
+	buf_printf(out, "} %llu\n", (unsigned long long)count);
+}
+
+static void add_drains(struct buf *out, const struct engine *engine)
+{
+	metrics_add_family(out, "handover_drain_seconds", "histogram",
+			   "How long workers took from being told to go until they were gone.");
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++)
+		if (is_first(engine, p))
+			add_drains_of(out, engine, p);
+}
+
+void metrics_add_pools(struct buf *out, const struct engine *engine)
+{
+	for (size_t i = 0; i < ARRAY_LEN(pool_families); i++)
+		add_pool_family(out, engine, &pool_families[i]);
+	add_inflight(out, engine);
+	add_drains(out, engine);
+}

@@ -1,0 +1,176 @@
+/* test_config_verify.c - keys and sections that are right alone, and wrong together. */
+#include "unit_config.h"
+
+static void test_cross_checks(void **state)
+{
+	(void)state;
+	assert_said("", "x.ini: there is no [pool:NAME], so there is nothing to run\n");
+	assert_said("[supervisor]\n",
+		    "x.ini: there is no [pool:NAME], so there is nothing to run\n");
+	assert_said("[pool:api]\n",
+		    "x.ini:1: [pool:api] command: is missing; say what a worker runs\n"
+		    "x.ini:1: [pool:api] ready: is missing; say how a worker becomes ready: "
+		    "notify, delay:2s, fd:N or exec:CMD\n");
+	assert_said("[socket:s]\n" POOL "sockets = s\n",
+		    "x.ini:1: [socket:s] listen: is missing; say where to listen: tcp://HOST:PORT, "
+		    "udp://HOST:PORT, "
+		    "unix:/PATH or systemd:NAME\n");
+	assert_said(SOCKET_A POOL "sockets = a\nsockets = b, c\n",
+		    "x.ini:7: [pool:api] sockets: there is no [socket:b]\n"
+		    "x.ini:7: [pool:api] sockets: there is no [socket:c]\n");
+}
+
+static void test_cross_sockets(void **state)
+{
+	(void)state;
+	assert_said(
+	    "[socket:grpc]\nlisten = tcp://:1\n" POOL "sockets = grcp\n",
+	    "x.ini:1: warning: [socket:grpc] is used by no pool: clients that connect to it will "
+	    "hang\n"
+	    "x.ini:6: [pool:api] sockets: there is no [socket:grcp]; did you mean 'grpc'?\n");
+	assert_said("[socket:grpc]\nlisten = tcp://:1\n" POOL "sockets = grpc\nsockets = x grpc\n",
+		    "x.ini:7: [pool:api] sockets: there is no [socket:x]\n"
+		    "x.ini:7: [pool:api] sockets: 'grpc' is listed twice\n");
+	/* Unused: said, and no reason to refuse. */
+	assert_said(SOCKET_A POOL, "x.ini:1: warning: [socket:a] is used by no pool: clients that "
+				   "connect to it will hang\n");
+	/* Two pools may share one. */
+	assert_taken(SOCKET_A POOL
+		     "sockets = a\n[pool:b]\ncommand = x\nready = notify\nsockets = a\n");
+}
+
+static void test_keys_without_effect(void **state)
+{
+	(void)state;
+	assert_said("[socket:a]\nlisten = tcp://:1\nmode = 0600\n" POOL "sockets = a\n",
+		    "x.ini:3: warning: [socket:a] mode: has no effect on a tcp socket\n");
+	assert_said("[socket:a]\nlisten = unix:/x\nipv6_only = yes\n" POOL "sockets = a\n",
+		    "x.ini:3: warning: [socket:a] ipv6_only: has no effect on a unix socket\n");
+	assert_said("[socket:a]\nlisten = udp://:1\nbacklog = 5\n" POOL "sockets = a\n",
+		    "x.ini:3: warning: [socket:a] backlog: has no effect on a udp socket\n");
+	assert_said("[socket:a]\nlisten = systemd:a\nmode = 0600\nfreebind = no\nbacklog = 5\n" POOL
+		    "sockets = a\n",
+		    "x.ini:3: [socket:a] mode: cannot be set on a systemd socket; its .socket unit "
+		    "decides\n"
+		    "x.ini:4: [socket:a] freebind: cannot be set on a systemd socket; its .socket "
+		    "unit decides\n");
+}
+
+/* Pairs of addresses, and how the second collides with the first; NULL: it does not. */
+static void test_addresses(void **state)
+{
+	static const struct {
+		const char *a, *b, *how;
+	} rows[] = {
+	    {"tcp://127.0.0.1:1", "tcp://127.0.0.1:1", "is the same as"},
+	    {"tcp://127.0.0.1:1", "tcp://127.0.0.1:2", NULL},
+	    {"tcp://127.0.0.1:1", "udp://127.0.0.1:1", NULL},
+	    {"tcp://127.0.0.1:1", "tcp://127.0.0.2:1", NULL},
+	    {"tcp://127.0.0.1:1", "tcp://0.0.0.0:1", "overlaps with"},
+	    {"tcp://0.0.0.0:1", "tcp://127.0.0.1:1", "overlaps with"},
+	    {"tcp://127.0.0.1:1", "tcp://*:1", "overlaps with"},
+	    {"tcp://*:1", "tcp://:1", "is the same as"},
+	    {"tcp://[::]:1", "tcp://:1", "is the same as"},
+	    {"tcp://[::1]:1", "tcp://[0:0:0:0:0:0:0:1]:1", "is the same as"},
+	    {"tcp://[::]:1", "tcp://127.0.0.1:1", NULL}, /* depends on the host */
+	    {"tcp://[::]:1\nipv6_only = no", "tcp://127.0.0.1:1", "overlaps with"},
+	    {"tcp://[::]:1\nipv6_only = yes", "tcp://0.0.0.0:1", NULL},
+	    {"tcp://localhost:1", "tcp://LOCALHOST:1", "is the same as"},
+	    {"tcp://localhost:1", "tcp://127.0.0.1:1", NULL}, /* found out when it is bound */
+	    {"udp://0.0.0.0:1", "udp://127.0.0.1:1", NULL},
+	    {"udp://0.0.0.0:1", "udp://0.0.0.0:1", "is the same as"},
+	    {"unix:/a", "unix:/a", "is the same as"},
+	    {"unix:/a", "unix://a", "is the same as"},
+	    {"unix:/a", "unix:/b", NULL},
+	    {"systemd:a", "systemd:a", "is the same as"},
+	    {"systemd:a", "unix:/a", NULL},
+	};
+	char text[512], said[512], first[64];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		snprintf(text, sizeof(text),
+			 POOL "sockets = a b\n[socket:b]\nlisten = %s\n[socket:a]\nlisten = %s\n",
+			 rows[i].a, rows[i].b);
+		snprintf(first, sizeof(first), "%.*s", (int)strcspn(rows[i].a, "\n"), rows[i].a);
+		snprintf(said, sizeof(said),
+			 "x.ini:%d: [socket:a] listen: %s %s %s of [socket:b] at x.ini:6\n",
+			 strchr(rows[i].a, '\n') != NULL ? 9 : 8, rows[i].b,
+			 rows[i].how != NULL ? rows[i].how : "", first);
+		assert_said(text, rows[i].how != NULL ? said : "");
+	}
+	assert_said("[supervisor]\nstatus_listen = 127.0.0.1:9000\n" SOCKET_A POOL "sockets = a\n",
+		    "x.ini:2: [supervisor] status_listen: 127.0.0.1:9000 is the same as "
+		    "tcp://127.0.0.1:9000 of [socket:a] "
+		    "at x.ini:4\n");
+	assert_taken("[supervisor]\nstatus_listen = 127.0.0.1:9001\n" SOCKET_A POOL
+		     "sockets = a\n");
+}
+
+static void test_cross_ready(void **state)
+{
+	(void)state;
+	assert_said(SOCKET_A "[pool:api]\ncommand = x\nready = fd:3\nsockets = a\n",
+		    "x.ini:5: [pool:api] ready: fd:3 is the descriptor of 'a'; the sockets have 3 "
+		    "to 3, so take a higher one\n");
+	assert_taken(SOCKET_A "[pool:api]\ncommand = x\nready = fd:4\nsockets = a\n");
+	assert_said("[pool:api]\ncommand = x\nready = delay:30s\n",
+		    "x.ini:3: [pool:api] ready: a worker would be ready after 30 s, but "
+		    "start_timeout is 30 s\n");
+	assert_taken("[pool:api]\ncommand = x\nready = delay:29s\n");
+}
+
+static void test_cross_times(void **state)
+{
+	(void)state;
+	assert_said(POOL "restart_delay = 1min\n",
+		    "x.ini:4: [pool:api] restart_delay: restart_delay_max (30 s) must not be "
+		    "shorter than restart_delay (1 min)\n");
+	assert_said(POOL "restart_delay_max = 100ms\n",
+		    "x.ini:4: [pool:api] restart_delay_max: restart_delay_max (100 ms) must not be "
+		    "shorter than restart_delay "
+		    "(500 ms)\n");
+	assert_said(POOL "start_timeout = 8min\nmin_ready = 3min\n",
+		    "x.ini:4: [pool:api] start_timeout: progress_timeout (10 min) must not be "
+		    "shorter than start_timeout and "
+		    "min_ready together (11 min)\n");
+	assert_taken(POOL "start_timeout = 8min\nmin_ready = 2min\n");
+}
+
+static void test_cross_numbers(void **state)
+{
+	(void)state;
+	assert_said(POOL "workers = 40\nmax_processes = 79\n",
+		    "x.ini:5: [pool:api] max_processes: must be at least 80, for 40 workers and 40 "
+		    "more in a rollout "
+		    "(max_surge), but is 79\n");
+	assert_taken(POOL "workers = 40\nmax_processes = 80\n");
+	assert_taken(POOL "workers = 40\nmax_processes = 41\nmax_surge = 1\n");
+	assert_taken(POOL "workers = 3\nmax_processes = 4\nmax_surge = 25%\n");
+	assert_taken(POOL "workers = 3\nmax_processes = 6\nmax_surge = 100\n");
+	assert_said(POOL "workers = 5\nmax_processes = 6\nmax_surge = 25%\n",
+		    "x.ini:5: [pool:api] max_processes: must be at least 7, for 5 workers and 2 "
+		    "more in a rollout (max_surge), "
+		    "but is 6\n");
+	assert_said(POOL "workers = 2\nready_workers = 3\n",
+		    "x.ini:5: [pool:api] ready_workers: the pool could never count as ready: "
+		    "ready_workers is 3, but workers is "
+		    "2\n");
+	assert_taken(POOL "workers = auto\nready_workers = 9999\n");
+	assert_said("[pool:a]\ncommand = x\nready = notify\nworkers = 9000\n"
+		    "[pool:b]\ncommand = x\nready = notify\nworkers = 1001\n",
+		    "x.ini:8: [pool:b] workers: all pools together have 10001 workers; at most "
+		    "10000 are possible\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_cross_checks),	cmocka_unit_test(test_cross_sockets),
+	    cmocka_unit_test(test_keys_without_effect), cmocka_unit_test(test_addresses),
+	    cmocka_unit_test(test_cross_ready),		cmocka_unit_test(test_cross_times),
+	    cmocka_unit_test(test_cross_numbers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
