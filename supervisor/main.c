@@ -50,7 +50,9 @@ static int list_keys(void)
 	for (size_t i = 0; i < n; i++)
 		printf("%-12s %-22s %-28s %s\n", sections[keys[i].section], keys[i].name,
 		       keys[i].type,
-		       keys[i].default_value == NULL ? "(required)" : keys[i].default_value);
+		       keys[i].default_value == NULL   ? "(required)"
+		       : keys[i].default_words != NULL ? keys[i].default_words
+						       : keys[i].default_value);
 	return EXIT_SUCCESS;
 }
 

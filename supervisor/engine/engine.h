@@ -52,10 +52,10 @@ struct engine_socket {
 	char *name;
 	char *identity; /* address in canonical form: what makes two sockets the same */
 	struct listener listener;
-	bool fresh;   /* opened by the transaction that runs: closed if that fails */
-	bool closing;	/* no longer configured: shut down soon */
-	bool passed;	/* from the service manager: never shut down, only let go */
-	int ipv6_only;	/* what cannot be changed on an open socket */
+	bool fresh;    /* opened by the transaction that runs: closed if that fails */
+	bool closing;  /* no longer configured: shut down soon */
+	bool passed;   /* from the service manager: never shut down, only let go */
+	int ipv6_only; /* what cannot be changed on an open socket */
 	bool freebind;
 	unsigned mended; /* how often a worker had shut it down */
 	usec_t mended_at;
@@ -230,8 +230,8 @@ struct engine {
 	struct undertaking undertaking;
 	struct outcome *last_outcome; /* of the last reload, restart or scale */
 	uint64_t joins;
-	uint64_t outcomes[6];	      /* by enum result, reloads only */
-	usec_t last_reload_wall;      /* when the last one ended; 0: none yet */
+	uint64_t outcomes[6];	 /* by enum result, reloads only */
+	usec_t last_reload_wall; /* when the last one ended; 0: none yet */
 	bool last_reload_good;
 	usec_t last_reload_duration;
 	struct control *control;
@@ -239,6 +239,9 @@ struct engine {
 	struct outputs *outputs;
 	struct pid_table *pids; /* proc by pid */
 	struct event *sweep;	/* looks for orphans once the loop is through with the rest */
+	unsigned orphans_left;	/* that the last sweep found alive */
+	pid_t orphans_told[16]; /* those that were told of last, a ring; 0: reaped since */
+	unsigned orphans;	/* told of */
 	int null_fd;
 	struct rlimit nofile; /* as we were given it: for workers */
 	bool out_of_service;

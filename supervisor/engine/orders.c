@@ -390,7 +390,8 @@ void orders_execute(struct engine *engine, const struct order *order)
 		orders_lame_duck(engine, order);
 		break;
 	case ORDER_DRAIN_BEGINS:
-		log_info("workers are told to stop");
+		if (instance_live(engine->model) > 0)
+			log_info("workers are told to stop");
 		break;
 	case ORDER_READY:
 		orders_ready(engine);

@@ -1,13 +1,18 @@
 /* orphans.c - children that we did not start: processes that lost their parent below us (subreaper,
  * or PID 1). */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fd.h"
 #include "engine/events.h"
 #include "engine/proc.h"
 #include "system/proc.h"
+
+/* At the end of the instance: SIGKILL takes no longer, also not for children of children. */
+#define ORPHANS_END_MAX (500 * USEC_PER_MSEC)
 
 struct pid_entry {
 	pid_t pid; /* 0: free */
@@ -123,6 +128,23 @@ static bool origin_is_alive(const struct engine *engine, const struct proc_origi
 	return false;
 }
 
+/* SIGKILL takes a moment, and the next sweep may come before its end: told once. */
+static bool orphan_is_news(struct engine *engine, pid_t pid)
+{
+	for (size_t n = 0; n < ARRAY_LEN(engine->orphans_told); n++)
+		if (engine->orphans_told[n] == pid)
+			return false;
+	engine->orphans_told[engine->orphans++ % ARRAY_LEN(engine->orphans_told)] = pid;
+	return true;
+}
+
+static void orphan_forget(struct engine *engine, pid_t pid)
+{
+	for (size_t n = 0; n < ARRAY_LEN(engine->orphans_told); n++)
+		if (engine->orphans_told[n] == pid)
+			engine->orphans_told[n] = 0;
+}
+
 /* One child of ours. A stranger in a container (we are PID 1) is left alone; what a worker left
  * behind goes with it. */
 static int orphan_visit(pid_t pid, void *arg)
@@ -133,12 +155,15 @@ static int orphan_visit(pid_t pid, void *arg)
 	if (orphan_is_worker(pid, engine) || proc_read_origin(pid, &origin) < 0 ||
 	    strcmp(origin.instance, engine->name) != 0 || origin_is_alive(engine, &origin))
 		return 0;
+	engine->orphans_left++;
+	kill(pid, SIGKILL); /* our own child, not reaped: the pid is still its */
+	if (!orphan_is_news(engine, pid))
+		return 0;
 	events_tell(engine,
 		    HAPPENING("orphan-killed", LOG_LEVEL_WARNING, .pool = origin.pool,
 			      .slot = origin.slot, .generation = origin.generation, .pid = pid),
 		    "pool %s slot %ld generation %ld left process %d behind: killing it",
 		    origin.pool, origin.slot, origin.generation, (int)pid);
-	kill(pid, SIGKILL); /* our own child, not reaped: the pid is still its */
 	return 0;
 }
 
@@ -154,7 +179,21 @@ void orphans_sweep(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	while (reap_orphan(orphan_is_worker, engine, &pid) == 1)
+	while (reap_orphan(orphan_is_worker, engine, &pid) == 1) {
 		log_debug("reaped orphan %d", (int)pid);
+		orphan_forget(engine, pid);
+	}
+	engine->orphans_left = 0;
 	proc_each_child(orphan_visit, engine);
+}
+
+void orphans_end(struct engine *engine)
+{
+	usec_t until = clock_now() + ORPHANS_END_MAX;
+
+	orphans_sweep(-1, 0, engine);
+	while (engine->orphans_left > 0 && clock_now() < until) {
+		poll(NULL, 0, 1);
+		orphans_sweep(-1, 0, engine);
+	}
 }

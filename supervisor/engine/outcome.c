@@ -333,10 +333,15 @@ static void outcome_tell_lines(const struct outcome *outcome, enum log_level lev
 
 void outcome_tell(struct engine *engine, struct outcome *outcome)
 {
-	bool good = outcome->result == RESULT_COMMITTED;
+	bool good = outcome != NULL && outcome->result == RESULT_COMMITTED;
 	const char *kind = outcome_kind(&engine->undertaking);
 	struct buf problems = {0};
 
+	if (outcome == NULL) {
+		log_error("out of memory: what became of %s %llu cannot be told", kind,
+			  (unsigned long long)engine->undertaking.number);
+		return;
+	}
 	events_tell(engine,
 		    HAPPENING(good ? "reload-committed" : "reload-failed",
 			      good ? LOG_LEVEL_NOTICE : LOG_LEVEL_ERROR, .id = outcome->id,
@@ -349,8 +354,13 @@ void outcome_tell(struct engine *engine, struct outcome *outcome)
 	outcome_tell_lines(outcome, LOG_LEVEL_NOTICE, "", &outcome->remarks);
 	buf_free(&problems);
 	outcome_free(engine->last_outcome);
+	engine->last_outcome = NULL;
+	if (engine->undertaking.start) { /* nobody had asked for it */
+		outcome_free(outcome);
+		return;
+	}
 	engine->last_outcome = outcome;
-	if (outcome->kind != WISH_RELOAD || engine->undertaking.start)
+	if (outcome->kind != WISH_RELOAD)
 		return;
 	engine->outcomes[outcome->result]++;
 	engine->last_reload_wall = outcome->finished_wall;

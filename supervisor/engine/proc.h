@@ -49,6 +49,9 @@ void pids_free(struct engine *engine);
 /* Soon, once: reaps ended orphans, and kills those whose worker is gone. */
 void orphans_sweep_soon(struct engine *engine);
 void orphans_sweep(evutil_socket_t fd, short what, void *arg);
+/* The loop has ended, and all workers are gone: so does what they left behind. Waits for that, but
+ * not for long. */
+void orphans_end(struct engine *engine);
 
 /* ---- probing.c: ready = exec ---- */
 

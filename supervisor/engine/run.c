@@ -191,6 +191,8 @@ static int run_open_control(struct engine *engine, const struct supervisor_spec 
 	int r = control_new(engine, &error);
 
 	if (r == 0)
+		r = control_set_group(engine, spec, &error);
+	if (r == 0)
 		r = control_set_status_listen(engine, spec, &error);
 	if (r < 0)
 		log_error("cannot open the control socket or status_listen: %s",
@@ -350,6 +352,7 @@ int engine_run(const struct engine_options *options)
 	engine->started_wall = clock_wall();
 	if (engine->name != NULL && engine->null_fd >= 0 && run_build(engine, options, ref) == 0) {
 		event_base_dispatch(engine->base);
+		orphans_end(engine);
 		code = engine->exit_code;
 	}
 	run_free(engine);

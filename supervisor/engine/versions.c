@@ -146,6 +146,10 @@ static int version_set_user(struct version *version, struct buf *why)
 		r = version_set_named_groups(version, why);
 	else if (r == 0 && version->user_name != NULL)
 		r = version_set_user_groups(version, version->user_name, version->gid);
+	/* without root, our own user may be named, but there is nothing that we could change */
+	if (geteuid() != 0 && version->uid == geteuid() && version->gid == getegid() &&
+	    spec->n_supplementary_groups == 0)
+		version->change_user = false;
 	return r;
 }
 

@@ -36,7 +36,8 @@ struct outcome *outcome_committed(struct engine *engine);
 struct outcome *outcome_failed(struct engine *engine, const struct order *order);
 /* The request was not even begun. */
 struct outcome *outcome_refused(struct engine *engine, const struct wish *wish, enum result result);
-/* Tells the log and whoever listens, and keeps it as the last one. */
+/* Tells the log and whoever listens, and keeps it as the last one (takes it over; NULL: memory was
+ * short). */
 void outcome_tell(struct engine *engine, struct outcome *outcome);
 
 #endif

@@ -86,8 +86,9 @@ int listener_mend(struct listener *listener, bool *ret_replaced);
 /*
  * First step of a stop, while workers still serve: new clients are kept out, queued ones can still
  * be accepted. TCP: a socket filter drops SYNs (the client retries, and is refused once the socket
- * is shut down). Unix: the path is unlinked (if it is still ours). UDP: nothing. 0 or -errno
- * (-EPERM: filters are not allowed here).
+ * is shut down). Unix: the path is unlinked (if it is still ours). UDP: nothing. 0 or -errno.
+ * -EPERM: kernels of 2026 (and stable ones since) let only CAP_NET_ADMIN filter a TCP socket;
+ * nothing has changed then, and listener_shutdown() alone refuses.
  */
 int listener_refuse(struct listener *listener);
 /* Takes listener_refuse() of a TCP socket back. 0 or -errno (-EOPNOTSUPP: a Unix path that is gone

@@ -73,8 +73,9 @@ int listener_adopt(int fd, const char *name, struct listener *ret_listener, char
 	 * on it. */
 	listener.refusing = listener.type == SOCK_STREAM && listener.address.ss_family != AF_UNIX;
 	r = listener_accept_again(&listener);
-	if (r < 0)
+	if (r < 0 && r != -EPERM) /* EPERM: a filter that somebody locked there on purpose */
 		return fail_to_adopt(fd, name, -r, ret_error, strerror(-r));
+	listener.refusing = false;
 	listener.backlog =
 	    listener_queue(&listener, &waiting, &limit) == 0 ? (int)limit : SOMAXCONN;
 	*ret_listener = listener;

@@ -83,6 +83,7 @@ static void test_environment_file_mistakes(void **state)
 	    {"export A=1\n",
 	     ":1: 'export A=1': before the '=' stands no name of letters, digits and '_'"},
 	    {"A =1\n", ":1: 'A =1': before the '=' stands no name of letters, digits and '_'"},
+	    {"\x1b[31m\n", ":1: '\\x1b[31m' is not NAME=value"},
 	    {"A='x\n", ":1: A: a single quote (') is not closed"},
 	    {"A=x\\\n", ":1: A: a backslash ends the line"},
 	    {"LISTEN_PID=1\n", ":1: LISTEN_PID is set by handover itself"},

@@ -31,6 +31,39 @@ static void assert_talk(int client, int server)
 	assert_carries(server, client);
 }
 
+static bool has_net_admin(void)
+{
+	cleanup_file FILE *file = fopen("/proc/self/status", "re");
+	unsigned long long effective = 0;
+	char line[256];
+
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file) != NULL)
+		sscanf(line, "CapEff: %llx", &effective);
+	return effective >> 12 & 1; /* CAP_NET_ADMIN */
+}
+
+/* Newer kernels give TCP filters to CAP_NET_ADMIN alone. Without it, nothing must have changed; and
+ * there is no more to see. */
+static bool filters_are_forbidden(void)
+{
+	struct server server;
+	int client, r;
+
+	start_server(&server, &kinds[0]);
+	r = listener_refuse(&server.listener);
+	if (r != 0) {
+		assert_int_equal(r, -EPERM);
+		assert_false(has_net_admin());
+		assert_false(server.listener.refusing);
+		assert_int_equal(listener_accept_again(&server.listener), 0);
+		client = dial_ok(&server);
+		close_both(client, accept_one(&server));
+	}
+	listener_close(&server.listener);
+	return r != 0;
+}
+
 struct refusal {
 	struct server server;
 	struct support_holder holder; /* a hung worker: holds the socket, never accepts */
@@ -79,7 +112,8 @@ static void test_tcp_refuses_new_ones_and_keeps_the_others(void **state)
 	struct refusal refusals[TCP_KINDS];
 	int error, first[TCP_KINDS];
 	(void)state;
-
+	if (filters_are_forbidden())
+		return;
 	for (size_t i = 0; i < TCP_KINDS; i++) {
 		begin_refusal(&refusals[i], &kinds[i]);
 		first[i] = refusals[i].late;
@@ -126,7 +160,8 @@ static void test_tcp_accepts_again(void **state)
 {
 	struct refusal refusals[TCP_KINDS];
 	(void)state;
-
+	if (filters_are_forbidden())
+		return;
 	for (size_t i = 0; i < TCP_KINDS; i++) {
 		begin_refusal(&refusals[i], &kinds[i]);
 		accept_the_queued(&refusals[i]);
@@ -161,6 +196,8 @@ static void test_tcp_accepts_again(void **state)
 static void test_adopted_socket_does_not_refuse(void **state)
 {
 	(void)state;
+	if (filters_are_forbidden())
+		return;
 	for (size_t i = 0; i < TCP_KINDS; i++) {
 		struct server server;
 		struct listener adopted;
@@ -184,6 +221,8 @@ static void test_adopted_socket_does_not_refuse(void **state)
 static void test_filter_on_a_connection_does_no_harm(void **state)
 {
 	(void)state;
+	if (filters_are_forbidden())
+		return;
 	for (size_t i = 0; i < TCP_KINDS; i++) {
 		struct server server;
 		struct listener as_listener;
