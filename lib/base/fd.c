@@ -7,6 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* The kernel's smallest table of descriptors has 64 places on every architecture of today. */
+enum { FD_PARKED = 64 };
+
 int fd_close(int fd)
 {
 	int saved = errno;
@@ -39,6 +42,16 @@ int fd_set_cloexec(int fd)
 	if (flags & FD_CLOEXEC)
 		return 0;
 	return fcntl(fd, F_SETFD, flags | FD_CLOEXEC) == -1 ? -errno : 0;
+}
+
+int fd_park(int fd)
+{
+	int parked = fd >= FD_PARKED ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, FD_PARKED);
+
+	if (parked == -1)
+		return fd;
+	close(fd);
+	return parked;
 }
 
 /* O_NONBLOCK: a FIFO without a writer, or a terminal, must not hold us up before we can see what it

@@ -18,6 +18,14 @@ int fd_set_nonblock(int fd);
 int fd_set_cloexec(int fd);
 
 /*
+ * Moves a descriptor that stays open for long out of the low numbers (close-on-exec). What is
+ * handed to a new process then has a low number, and its table of descriptors is as small as that:
+ * otherwise each start would cost more, the more processes there are. Returns the new number, or
+ * the old one where it cannot be moved.
+ */
+int fd_park(int fd);
+
+/*
  * Reads the whole of a small file into memory that the caller frees; a NUL is added behind it.
  * At most max bytes: a larger one is -EFBIG, so that no file can make us take memory without end.
  * Works on files without a size (/proc). Refuses what is no regular file with -EISDIR or -EINVAL.

@@ -90,7 +90,6 @@ struct proc {
 	struct version *version;
 	pid_t pid; /* 0: there is none (it could not be started) */
 	int pidfd;
-	uint64_t start_time;			 /* with the pid: its identity */
 	usec_t spawned_at, ready_at, leaving_at; /* 0: not yet */
 	struct event *exit_event, *notify_event, *ready_event;
 	int notify_fd;
@@ -215,6 +214,7 @@ struct engine {
 	struct event *timer;	     /* the model's deadline */
 	struct event *signals[8];
 	size_t n_signals;
+	int child_fd;		     /* tells of SIGCHLD */
 	struct event *slice;	   /* goes on with spawns that wait */
 	struct worker_ref *spawns; /* a queue: from first to n */
 	size_t spawn_first, spawn_n, spawn_size;
@@ -239,6 +239,7 @@ struct engine {
 	struct outputs *outputs;
 	struct pid_table *pids; /* proc by pid */
 	struct event *sweep;	/* looks for orphans once the loop is through with the rest */
+	usec_t sweep_after;	/* ... and not before */
 	unsigned orphans_left;	/* that the last sweep found alive */
 	pid_t orphans_told[16]; /* those that were told of last, a ring; 0: reaped since */
 	unsigned orphans;	/* told of */

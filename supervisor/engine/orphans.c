@@ -11,6 +11,9 @@
 #include "engine/proc.h"
 #include "system/proc.h"
 
+/* Sweeps look at every child; they take no more than this part of the time, however many workers
+ * end one after the other. */
+#define ORPHANS_PAUSE 20
 /* At the end of the instance: SIGKILL takes no longer, also not for children of children. */
 #define ORPHANS_END_MAX (500 * USEC_PER_MSEC)
 
@@ -169,12 +172,14 @@ static int orphan_visit(pid_t pid, void *arg)
 
 void orphans_sweep_soon(struct engine *engine)
 {
-	engine_arm(engine->sweep, 0);
+	if (!evtimer_pending(engine->sweep, NULL))
+		engine_arm(engine->sweep, usec_sub(engine->sweep_after, clock_now()));
 }
 
 void orphans_sweep(evutil_socket_t fd, short what, void *arg)
 {
 	struct engine *engine = arg;
+	usec_t began = clock_now(), now;
 	pid_t pid;
 
 	(void)fd;
@@ -185,6 +190,8 @@ void orphans_sweep(evutil_socket_t fd, short what, void *arg)
 	}
 	engine->orphans_left = 0;
 	proc_each_child(orphan_visit, engine);
+	now = clock_now();
+	engine->sweep_after = now + ORPHANS_PAUSE * (now - began);
 }
 
 void orphans_end(struct engine *engine)

@@ -245,6 +245,7 @@ int stream_open(struct outputs *outputs, struct output_stream *stream,
 		output_file_put(file);
 		return output_complain(ret_error, r, "make a pipe for output");
 	}
+	pipes[0] = fd_park(pipes[0]);
 	/* our end only: a worker's standard output blocks, as every program expects */
 	r = fd_set_nonblock(pipes[0]);
 	stream->readable = r == 0 ? event_new(outputs->engine->base, pipes[0], EV_READ | EV_PERSIST,

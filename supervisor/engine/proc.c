@@ -316,13 +316,10 @@ static struct event *proc_event(struct proc *proc, int fd, short what, event_cal
 
 int proc_watch(struct proc *proc, pid_t pid, int pidfd)
 {
-	struct proc_stat stat;
-
 	proc->pid = pid;
-	proc->pidfd = pidfd;
+	proc->pidfd = fd_park(pidfd);
 	proc->spawned_at = clock_now();
-	proc->start_time = proc_read_stat(pid, &stat) == 0 ? stat.start_time : 0;
-	proc->exit_event = proc_event(proc, pidfd, EV_READ | EV_PERSIST, proc_exited);
+	proc->exit_event = proc_event(proc, proc->pidfd, EV_READ | EV_PERSIST, proc_exited);
 	proc->notify_event = proc_event(proc, proc->notify_fd, EV_READ | EV_PERSIST, proc_notified);
 	proc->notify_pause = proc_event(proc, -1, 0, proc_listen_again);
 	if (proc->exit_event == NULL || proc->notify_event == NULL ||

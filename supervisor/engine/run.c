@@ -346,7 +346,7 @@ int engine_run(const struct engine_options *options)
 		return 1;
 	engine->config_path = options->config_path;
 	engine->name = strdup(config->instance);
-	engine->lock_fd = engine->watch_fd = -1;
+	engine->lock_fd = engine->watch_fd = engine->child_fd = -1;
 	engine->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	engine->started_at = clock_now();
 	engine->started_wall = clock_wall();

@@ -6,13 +6,15 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/parse.h"
 #include "engine/output.h"
 #include "engine/proc.h"
 
-static const int signals_handled[] = {SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGCHLD};
+static const int signals_handled[] = {SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGUSR1};
 
 static void signals_reload(struct engine *engine)
 {
@@ -60,12 +62,40 @@ static void signals_come(evutil_socket_t sig, short what, void *arg)
 	case SIGUSR1:
 		outputs_reopen(engine);
 		break;
-	case SIGCHLD:
-		orphans_sweep_soon(engine);
-		break;
 	default:
 		break;
 	}
+}
+
+static void signals_child(evutil_socket_t fd, short what, void *arg)
+{
+	struct signalfd_siginfo info;
+
+	(void)what;
+	while (read(fd, &info, sizeof(info)) == sizeof(info))
+		continue;
+	orphans_sweep_soon(arg);
+}
+
+/* A handler would run for each of a thousand workers that end; a descriptor tells of all of them at
+ * once. */
+static int signals_watch_children(struct engine *engine)
+{
+	sigset_t children;
+	struct event *event;
+
+	sigemptyset(&children);
+	sigaddset(&children, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &children, NULL);
+	engine->child_fd = signalfd(-1, &children, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (engine->child_fd == -1)
+		return -errno;
+	event =
+	    event_new(engine->base, engine->child_fd, EV_READ | EV_PERSIST, signals_child, engine);
+	if (event == NULL)
+		return -ENOMEM;
+	engine->signals[engine->n_signals++] = event;
+	return event_add(event, NULL) == -1 ? -ENOMEM : 0;
 }
 
 int signals_new(struct engine *engine)
@@ -81,11 +111,12 @@ int signals_new(struct engine *engine)
 		if (event_add(event, NULL) == -1)
 			return -ENOMEM;
 	}
-	return 0;
+	return signals_watch_children(engine);
 }
 
 void signals_free(struct engine *engine)
 {
 	while (engine->n_signals > 0)
 		event_free(engine->signals[--engine->n_signals]);
+	engine->child_fd = fd_close(engine->child_fd);
 }

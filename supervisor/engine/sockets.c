@@ -341,12 +341,16 @@ void sockets_close_removed(evutil_socket_t fd, short what, void *arg)
 
 /* ---- the end ---- */
 
+static bool sockets_has_queue(const struct engine_socket *socket)
+{
+	return !socket->passed && socket->listener.type == SOCK_STREAM;
+}
+
 static bool sockets_queues_empty(const struct engine *engine)
 {
 	for (const struct engine_socket *socket = engine->sockets; socket != NULL;
 	     socket = socket->next)
-		if (!socket->passed && socket->listener.type == SOCK_STREAM &&
-		    listener_has_queue(&socket->listener))
+		if (sockets_has_queue(socket) && listener_has_queue(&socket->listener))
 			return false;
 	return true;
 }
@@ -369,6 +373,8 @@ void sockets_quiesce_look(evutil_socket_t fd, short what, void *arg)
 
 void sockets_refuse(struct engine *engine)
 {
+	bool queues = false;
+
 	engine->refusing = true;
 	for (struct engine_socket *socket = engine->sockets; socket != NULL;
 	     socket = socket->next) {
@@ -379,9 +385,13 @@ void sockets_refuse(struct engine *engine)
 				 "drain (%s); "
 				 "they are refused when it is closed",
 				 socket->name, strerror(-r));
+		queues = queues || sockets_has_queue(socket);
 	}
 	engine->quiesce_empty = 0;
-	engine_arm(engine->quiesce_event, 0);
+	if (queues)
+		engine_arm(engine->quiesce_event, 0);
+	else
+		engine_post(engine, &(struct core_event){.kind = EVENT_QUEUES_EMPTY});
 }
 
 void sockets_shutdown(struct engine *engine)

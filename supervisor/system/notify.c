@@ -185,7 +185,7 @@ int notify_open(int *ret_fd, char address[static NOTIFY_ADDRESS_MAX])
 		 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)len)) == -1)
 		return -errno;
 	memcpy(address, name, (size_t)len + 1);
-	*ret_fd = TAKE_FD(fd);
+	*ret_fd = fd_park(TAKE_FD(fd));
 	return 0;
 }
 

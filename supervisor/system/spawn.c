@@ -51,6 +51,7 @@ struct child {
 	const struct spawn_spec *spec;
 	struct mapping *map; /* sorted by `to` */
 	size_t n_map;
+	int pidfd; /* the child's own; the kernel sets it before the child runs */
 	volatile int stage;
 	volatile int error;
 };
@@ -115,10 +116,32 @@ IN_CHILD static long close_others(const struct child *child)
 	return syscall(SYS_close_range, first, ~0U, 0);
 }
 
+/*
+ * Until here the table of descriptors is the parent's. Ours gets what lies below the highest that
+ * is handed over: to copy and close thousands of others would make each start cost more, the more
+ * processes there are.
+ */
+IN_CHILD static long unshare_descriptors(const struct child *child)
+{
+	int high = 3;
+
+	for (size_t i = 0; i < child->n_map; i++) {
+		if (child->map[i].from == child->pidfd) {
+			errno = EBADF; /* it was closed before the pidfd took its number */
+			return -1;
+		}
+		if (child->map[i].from >= high)
+			high = child->map[i].from + 1;
+	}
+	return syscall(SYS_close_range, high, ~0U, CLOSE_RANGE_UNSHARE);
+}
+
 IN_CHILD static long step_descriptors(struct child *child)
 {
 	int high = 3;
 
+	if (unshare_descriptors(child) == -1)
+		return -1;
 	if (child->n_map > 0 && child->map[child->n_map - 1].to >= high)
 		high = child->map[child->n_map - 1].to + 1;
 	/* What lies where something is to be put goes out of the way first. */
@@ -280,7 +303,7 @@ static void set_signal_mask(const unsigned char *mask, unsigned char *ret_old)
 }
 
 /* Returns the pid, or -errno. */
-static pid_t clone_child(struct child *child, int *ret_pidfd)
+static pid_t clone_child(struct child *child)
 {
 	unsigned char all[SIGSET_BYTES], old[SIGSET_BYTES];
 	int dumpable = 0, error;
@@ -301,7 +324,8 @@ static pid_t clone_child(struct child *child, int *ret_pidfd)
 	if (child->spec->change_user)
 		dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
 	pid = clone(child_main, stack + GUARD_SIZE + STACK_SIZE,
-		    CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, child, ret_pidfd);
+		    CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_PIDFD | SIGCHLD, child,
+		    &child->pidfd);
 	error = errno;
 	if (dumpable == 1)
 		prctl(PR_SET_DUMPABLE, 1, 0, 0,
@@ -338,14 +362,15 @@ static int check_child(const struct child *child, int pidfd, struct spawn_error 
 static int start(const struct spawn_spec *spec, pid_t *ret_pid, int *ret_pidfd,
 		 struct spawn_error *error)
 {
-	struct child child = {.spec = spec, .stage = SPAWN_STAGE_CLONE};
+	struct child child = {.spec = spec, .pidfd = -1, .stage = SPAWN_STAGE_CLONE};
 	cleanup_close int pidfd = -1;
 	pid_t pid;
 	int r;
 
 	*error = (struct spawn_error){.stage = SPAWN_STAGE_CLONE};
 	r = plan_descriptors(spec, &child);
-	pid = r < 0 ? r : clone_child(&child, &pidfd);
+	pid = r < 0 ? r : clone_child(&child);
+	pidfd = child.pidfd;
 	free(child.map);
 	if (pid >= 0 && pidfd == -1) { /* an old kernel takes the flag and ignores it */
 		kill(pid, SIGKILL);

@@ -1,388 +1,273 @@
-"""What workers write: floods, endless lines, closed pipes, files, a standard error that nobody reads."""
-import fcntl
+"""What workers write: tags, tails, files, floods; and our own log when nobody reads it."""
 import json
 import os
 import re
 import signal
-import socket
-import subprocess
-import threading
-import time
 
 import pytest
 
-import harness
-from harness import steps, wait_until, read_file
+from harness import call, read_file, rpc, steps
 
 
-def pool(it, *words, **keys):
-    it.pool("api", steps(*words, "ready", "exit-on:TERM:0"), **keys)
+def logs(h, query=""):
+    return [json.loads(line) for line in h.api.request("GET", "/v1/logs" + query)[1].splitlines()]
 
 
-def logs(it, query=""):
-    code, text = it.api.request("GET", "/v1/logs" + query)
-    assert code == 200, text
-    return [json.loads(line) for line in text.splitlines()]
+# --- captured ---
 
-
-def ticks(pid):
-    return sum(map(int, read_file(f"/proc/{pid}/stat").decode().rpartition(")")[2].split()[11:13]))
-
-
-def test_tags(handover):
-    it = handover()
-    it.pool("api", "sh -c 'printf \"hello there\\n\"; echo oops >&2; printf \"\\033[31mred\\007\\n\\ntab\\there\\r\\n\\302\\233c1\\n\"; "
-            f"exec {steps('part:unfinished', 'ready', 'exit-on:TERM:0')}'", workers=2)
-    it.start()
-    pids = it.pids()
+def test_lines_are_tagged(handover):
+    h = handover()
+    h.pool("api", steps("say:to stdout", "err:to stderr", "part:cut ", "say:and joined", "ready"), workers=2)
+    h.start()
+    h.good_reload()
     for slot in (0, 1):
-        tag = re.escape(f"api[{slot}] g1 pid {pids[slot]}: ")
-        it.wait_log(f"(?m)^{tag}hello there$")
-        it.wait_log(f"(?m)^{tag}oops$")
-        it.wait_log(f"(?m)^{tag}" + re.escape("\\x1b[31mred\\x07") + "$")
-        assert re.search(f"(?m)^{tag}$", it.log)
-        assert re.search(f"(?m)^{tag}tab\there$", it.log)
-        assert re.search(f"(?m)^{tag}" + re.escape("\\xc2\\x9bc1") + "$", it.log)
-    assert "unfinished" not in it.log
-    it.stop()
-    assert re.search(r"(?m)^api\[0\] g1 pid \d+: unfinished$", it.log)
+        for generation in (1, 2):
+            pid = h.wait_log(rf"slot {slot} generation {generation} pid (\d+) started")[1]
+            for text in ("to stdout", "to stderr", "cut and joined"):
+                h.wait_log(rf"(?m)^api\[{slot}\] g{generation} pid {pid}: {text}$")
 
 
-def test_json(handover):
-    it = handover()
-    it.supervisor(log_format="json")
-    it.pool("api", f"sh -c 'printf \"a\\377\\033b\\n\"; exec {harness.STEP_WORKER} ready exit-on:TERM:0'")
-    it.launch()
-    it.wait_log('instance-ready')
-    for line in it.log.splitlines():
-        json.loads(line)
-    line = next(json.loads(line) for line in it.log.splitlines() if "worker-output" in line)
-    assert line["pool"] == "api" and line["slot"] == 0 and line["message"] == "a\ufffd\x1bb"
-    # the sentence names the worker, the members do as well
-    ready = next(json.loads(line) for line in it.log.splitlines() if "worker-ready" in line)
-    assert ready["pool"] == "api" and ready["pid"] == it.pids()[0]
+def test_control_characters_and_broken_utf8_are_made_visible(handover):
+    h = handover()
+    h.pool("api", f"sh -c 'printf \"a\\033[31mb\\001\\377c\\303\\244\\n\"; exec {steps('ready')}'")
+    h.start()
+    h.wait_log(r"(?m)^api\[0\] g1 pid \d+: a\\x1b\[31mb\\x01\\xffcä$")
 
 
-def test_order_of_both_outputs(handover):
-    it = handover()
-    pool(it, *[w for n in range(50) for w in (f"say:o{n}", f"err:e{n}")])
-    it.start()
-    it.wait_log("e49")
-    words = re.findall(r"api\[0\] g1 pid \d+: ([oe]\d+)", it.log)
-    assert words == [w for n in range(50) for w in (f"o{n}", f"e{n}")]
+def test_an_unfinished_line_is_told_at_the_end(handover):
+    h = handover()
+    h.pool("api", steps("part:last words", "exit:1"))
+    h.end_early(code=1)
+    assert re.search(r"(?m)^api\[0\] g1 pid \d+: last words$", h.log)
+    assert "its last output: last words" in h.log
 
 
-def test_long_lines(handover):
-    it = handover()
-    pool(it, "say:" + "x" * 10000, "long-line:3000000", "say:after")
-    it.start()
-    it.wait_log("after")
-    sizes = [len(m) for m in re.findall(r"pid \d+: (x+)$", it.log, re.M)]
-    assert sizes[:3] == [4000, 4000, 2000], sizes[:5]
-    assert max(len(line) for line in it.log.splitlines()) < 4100
+def test_the_tail_in_a_report_is_the_last_lines(handover):
+    h = handover()
+    h.pool("api", steps("ready"))
+    h.start()
+    h.pool("api", steps(*[f"say:line {n}" for n in range(200)], "exit:1"))
+    h.write()
+    lines = h.bad_reload()["lines"]
+    assert lines == [f"line {n}" for n in range(200 - len(lines), 200)] and 5 <= len(lines) <= 100
 
 
-def test_utf8_is_not_cut(handover):
-    it = handover()
-    pool(it, "say:" + "a" + "\u20ac" * 3000)
-    it.start()
-    it.wait_log("\u20ac\n")
-    assert "\\x" not in it.log
-    assert it.log.count("\u20ac") == 3000
+def test_a_reader_of_logs_gets_what_is_kept_also_of_those_that_are_gone(handover):
+    h = handover()
+    h.pool("api", steps("say:hello from %n/%g", "ready"), workers=2)
+    h.pool("other", steps("say:not this one", "ready"))
+    h.start()
+    old = h.pids("api")
+    h.good_reload(pool="api", wait="drained")
+    lines = logs(h, "?pool=api")
+    assert {(line["line"], line["gone"]) for line in lines} == {("hello from 0/1", True), ("hello from 1/1", True),
+                                                                ("hello from 0/2", False), ("hello from 1/2", False)}
+    assert {line["pid"] for line in lines if line["gone"]} == set(old)
+    assert [line["line"] for line in logs(h, "?pool=api&slot=1") if not line["gone"]] == ["hello from 1/2"]
+    assert len(logs(h)) == 5
 
 
-def test_closed_pipes(handover):
-    it = handover()
-    pool(it, "say:bye", "close:1", "close:2", workers=5)
-    it.start()
-    it.wait_log("bye", count=5)
-    before = ticks(it.pid)
-    time.sleep(1)
-    assert ticks(it.pid) - before <= 2
+def test_a_tail_keeps_the_last_16_kib(handover):
+    h = handover()
+    h.pool("api", steps("flood:200000", "say:the end", "ready"))
+    h.start()
+    h.wait(lambda: logs(h)[-1]["line"] == "the end", "the last line")
+    size = sum(len(line["line"]) + 1 for line in logs(h))
+    assert 12 * 1024 <= size <= 16 * 1024
 
 
-def test_last_words_of_a_crash(handover):
-    it = handover()
-    pool(it)
-    it.start()
-    it.pool("api", steps(*[f"say:line {n}" for n in range(30)], "part:the last", "exit:3"))
-    it.write()
-    result = it.bad_reload()
-    assert result["lines"] == [f"line {n}" for n in range(23, 30)] + ["the last"], result
-    assert result["worker"]["pool"] == "api"
-    gone = [line for line in logs(it) if line["gone"]]
-    assert [line["line"] for line in gone][-1] == "the last"
-    assert all(re.fullmatch(r"2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["time"]) for line in gone)
+# --- floods and endless lines ---
+
+def test_a_flood_harms_nobody(handover):
+    h = handover()
+    port = h.socket("web")
+    h.pool("loud", steps("ready", "flood:20000000", "say:flooded"), workers=2)
+    h.pool("api", rpc(), sockets="web")
+    h.start()
+    for n in range(50):
+        assert call(port, "add", a=n, b=1)["sum"] == n + 1
+        assert h.status()["state"] == "running"
+    h.wait(lambda: all(any(line["line"] == "flooded" for line in logs(h, f"?pool=loud&slot={n}")) for n in (0, 1)), "the end of the flood")
 
 
-def test_tails(handover):
-    it = handover()
-    pool(it, "flood:100000", "say:the end", workers=2)
-    it.start()
-    it.wait_log("the end", count=2)
-    lines = logs(it, "?slot=1")
-    assert {line["slot"] for line in lines} == {1} and lines[-1]["line"].endswith("the end")
-    size = sum(len(line["line"]) + 9 for line in lines)
-    assert 14000 < size <= 16384, size
+def test_a_line_without_end_is_told_in_pieces(handover):
+    h = handover()
+    h.pool("api", steps("long-line:1000000", "say:", "say:the end", "ready"))
+    h.start()
+    h.wait_log(r"(?m)^api\[0\] g1 pid \d+: the end$")
+    pieces = re.findall(r"(?m)^api\[0\] g1 pid \d+: (x+)$", h.log)
+    assert sum(map(len, pieces)) == 1000000 and max(map(len, pieces)) <= 4000
+    with open(f"/proc/{h.pid}/status", encoding="utf-8") as file:
+        assert int(re.search(r"VmRSS:\s+(\d+)", file.read())[1]) < 300 * 1024, "in KiB, sanitizers included"
 
 
-def test_follow(handover):
-    it = handover()
-    pool(it, "say:early", "say-on:USR1:late", workers=2)
-    it.start()
-    with it.api.lines("GET", "/v1/logs?follow=1&pool=api&slot=1") as lines:
-        assert lines.next()["line"] == "early"
-        it.api.post("/v1/pools/api/signal", signal="USR1", slot=0)
-        it.api.post("/v1/pools/api/signal", signal="USR1", slot=1)
-        late = lines.next()
-        assert (late["line"], late["slot"], late["gone"]) == ("late", 1, False)
+def test_closed_pipes_are_no_end(handover):
+    h = handover()
+    port = h.socket("web")
+    h.pool("api", f"sh -c 'exec {rpc()} >&- 2>&-'", sockets="web")
+    h.pool("early", steps("close:1", "close:2", "ready"))
+    h.start()
+    assert call(port, "add", a=1, b=2)["sum"] == 3
+    assert len(h.pids()) == 2 and h.count_log(" error ") == 0
 
 
-def test_nobody_reads(handover):
-    """Standard error is a pipe that nobody reads: workers are not held up, the master neither; drops are told."""
-    it = handover()
-    it.write()
-    pool(it, "flood:3000000", "say:flooded", "create:" + it.path("through"), workers=2)
-    read, write = os.pipe()
-    it.launch(stderr=write)
-    os.close(write)
-    wait_until(lambda: os.path.exists(it.path("through")), "the workers")
-    wait_until(lambda: it.pids(), "the workers to serve")
-    before = ticks(it.pid)
-    time.sleep(1)
-    assert ticks(it.pid) - before <= 2, "it is busy waiting"
-    flags = fcntl.fcntl(read, fcntl.F_GETFL)
-    data = []
+def test_our_own_log_is_never_waited_for(handover):
+    """Standard error is a pipe that nobody reads, and two workers flood it: everything else goes on, and drops are told."""
+    h = handover()
+    port = h.socket("web")
+    h.pool("loud", steps("ready", "flood:3000000", "say:flooded"), workers=2)
+    h.pool("api", rpc(), sockets="web")
+    read_end, write_end = os.pipe()
+    h.launch(stderr=write_end)
+    os.close(write_end)
+    h.wait(lambda: os.path.exists(h.control), "the control socket")
+    h.wait(lambda: h.status()["state"] == "running", "the start")
+    h.wait(lambda: all(any(line["line"] == "flooded" for line in logs(h, f"?pool=loud&slot={n}")) for n in (0, 1)), "the end of the flood")
+    assert call(port, "add", a=1, b=2)["sum"] == 3
+    h.good_reload(wait="drained")
+    text = b""
+    os.set_blocking(read_end, False)
 
-    def drain():
-        while True:
-            piece = os.read(read, 65536)
-            if not piece:
-                return
-            data.append(piece)
-    thread = threading.Thread(target=drain)
-    thread.start()
-    wait_until(lambda: len(re.findall(rb"pool api slot \d: (\d+) lines dropped", b"".join(data))) == 2, "drops to be told", 15)
-    it.stop()
-    thread.join()
-    os.close(read)
-    text = b"".join(data).decode()
-    told = {int(slot): int(n) for slot, n in re.findall(r"pool api slot (\d): (\d+) lines dropped", text)}
-    lines = len(re.findall(r"(?m)^api\[\d\] g1 pid", text))
-    assert 900_000 < len(text) < 1_200_000
-    assert "handoverd" not in text
-    total = sum(told.values()) + lines
-    assert total == expected_lines(), (total, told, lines)
-    assert not flags & os.O_NONBLOCK
+    def read_on():
+        nonlocal text
+        try:
+            text += os.read(read_end, 1 << 20)
+        except BlockingIOError:
+            pass
+        return re.search(rb"warning pool loud slot 0: \d+ lines dropped: standard error was not read fast enough", text)
+    h.wait(read_on, "the drops to be told")
+    assert b"reload 2 committed" in text, "our own lines have a reserve"
+    h.stop()
+    os.close(read_end)
 
 
-def expected_lines():
-    out = subprocess.run([harness.STEP_WORKER, "flood:3000000", "exit:0"], capture_output=True, check=False).stdout
-    return 2 * (out.count(b"\n") + 1)
+def test_a_reader_that_goes_away_ends_nothing(handover):
+    h = handover()
+    port = h.socket("web")
+    h.pool("api", rpc(), sockets="web")
+    read_end, write_end = os.pipe()
+    h.launch(stderr=write_end, stdout=write_end)
+    os.close(write_end)
+    os.close(read_end)
+    h.wait(lambda: os.path.exists(h.control), "the control socket")
+    h.wait(lambda: h.status()["state"] == "running", "the start")
+    h.good_reload()
+    assert call(port, "add", a=1, b=2)["sum"] == 3
 
 
-def test_the_end_does_not_wait_for_a_reader(handover):
-    it = handover()
-    pool(it, "flood:3000000", "create:" + it.path("through"))
-    read, write = os.pipe()
-    it.launch(stderr=write)
-    os.close(write)
-    wait_until(lambda: os.path.exists(it.path("through")), "the worker")
-    wait_until(lambda: it.pids(), "the worker to serve")
-    start = time.monotonic()
-    it.stop()
-    assert time.monotonic() - start < 3
-    os.close(read)
+# --- other places ---
 
-
-def test_reader_gone(handover):
-    it = handover()
-    pool(it, "flood:300000", "say-on:USR1:x")
-    read, write = os.pipe()
-    it.launch(stderr=write)
-    os.close(write)
-    os.close(read)
-    it.wait(lambda: os.path.exists(it.control) and it.pids(), "it to serve")
-    it.api.post("/v1/pools/api/signal", signal="USR1")
-    assert it.status()["ready"]
-
-
-def test_a_socket_as_stderr(handover):
-    it = handover()
-    pool(it, "flood:3000000", "say:flooded", workers=1)
-    ours, theirs = socket.socketpair()
-    it.launch(stderr=theirs)
-    theirs.close()
-    it.wait(lambda: os.path.exists(it.control) and it.pids(), "it to serve")
-    before = ticks(it.pid)
-    time.sleep(0.5)
-    assert ticks(it.pid) - before <= 1
-    data = []
-
-    def drain():
-        while True:
-            piece = ours.recv(65536)
-            if not piece:
-                return
-            data.append(piece)
-    thread = threading.Thread(target=drain)
-    thread.start()
-    it.stop()
-    thread.join()
-    assert b"ready after" in b"".join(data)
-
-
-def test_shared_stderr_stays_blocking(handover):
-    it = handover()
-    pool(it, "say:x")
-    read, write = os.pipe()
-    it.launch(stderr=write)
-    it.wait(lambda: os.path.exists(it.control) and it.pids(), "it to serve")
-    assert not fcntl.fcntl(write, fcntl.F_GETFL) & os.O_NONBLOCK
-    os.close(write)
-    it.stop()
-    os.close(read)
-
-
-def test_full_stderr_file(handover):
-    it = handover()
-    pool(it, "flood:300000", "say-on:USR1:x")
-    with open("/dev/full", "wb") as full:
-        it.launch(stderr=full)
-    it.wait(lambda: os.path.exists(it.control) and it.pids(), "it to serve")
-
-
-# --- files ---
-
-def test_file_and_rotation(handover):
-    it = handover()
-    out = it.path("out.log")
-    it.pool("api", "sh -c 'printf \"first \\033\\n\"; "
-            f"exec {steps('err:errline', 'say-on:USR1:more', 'ready', 'exit-on:TERM:0')}'", workers=2, stdout="file:" + out, stderr="capture")
-    it.start()
-    it.wait_log("errline", count=2)
-    wait_until(lambda: read_file(out) == b"first \x1b\n" * 2, "the file")
-    assert os.stat(out).st_mode & 0o777 == 0o640
-    assert "first" not in it.log
+def test_files_and_logrotate(handover):
+    h = handover()
+    out, err = h.path("out.log"), h.path("err.log")
+    h.pool("api", steps("say:one", "err:oops", "say-on:USR1:again", "ready"), workers=2, stdout=f"file:{out}", stderr=f"file:{err}")
+    h.start()
+    h.wait(lambda: read_file(out).count(b"one\n") == 2 and read_file(err).count(b"oops\n") == 2, "the lines")
+    assert "one" not in h.log
     os.rename(out, out + ".1")
-    it.api.post("/v1/pools/api/signal", signal="USR1")
-    wait_until(lambda: read_file(out + ".1").count(b"more\n") == 2, "the old file")
-    it.signal(signal.SIGUSR1)
-    wait_until(lambda: os.path.exists(out), "the new file")
-    it.api.post("/v1/pools/api/signal", signal="USR1")
-    wait_until(lambda: read_file(out) == b"more\n" * 2, "the new file's lines")
-    assert read_file(out + ".1").count(b"more\n") == 2
-    assert [line["line"] for line in logs(it, "?slot=0")].count("more") == 2
+    h.signal(signal.SIGUSR1)
+    h.wait_log(f"opened {out} anew")
+    h.wait_log(f"opened {err} anew")
+    for pid in h.pids():
+        os.kill(pid, signal.SIGUSR1)
+    h.wait(lambda: read_file(out).count(b"again\n") == 2, "the lines in the new file")
+    assert read_file(out + ".1") == b"one\n" * 2
+    assert [line["line"] for line in logs(h, "?slot=0")] == ["one", "oops", "again"], "kept for reports as well"
 
 
-def test_file_that_cannot_be_opened(handover):
-    it = handover()
-    it.pool("api", steps("ready", "exit-on:TERM:0"), stdout="file:" + it.path("nosuch/out.log"))
-    it.launch()
-    it.process.wait(harness.PATIENCE)
-    it.expected_exit = it.process.returncode
-    assert it.process.returncode in (1, 78)
-    assert "nosuch" in it.log
+def test_a_file_is_appended_to_and_shared(handover):
+    h = handover()
+    out = h.path("out.log")
+    with open(out, "w", encoding="utf-8") as file:
+        file.write("before\n")
+    h.pool("a", steps("say:from a", "ready"), stdout=f"file:{out}")
+    h.pool("b", steps("err:from b", "ready"), stdout=f"file:{out}")
+    h.start()
+    h.wait(lambda: sorted(read_file(out).splitlines()) == [b"before", b"from a", b"from b"], "the lines")
+    assert sum(os.path.realpath(f"/proc/{h.pid}/fd/{fd}") == out for fd in os.listdir(f"/proc/{h.pid}/fd")) == 1
 
 
-def test_reopen_fails(handover):
-    it = handover()
-    os.mkdir(it.path("d"))
-    out = it.path("d/out.log")
-    pool(it, "say-on:USR1:more", stdout="file:" + out)
-    it.start()
-    os.rename(it.path("d"), it.path("e"))
-    it.signal(signal.SIGUSR1)
-    it.wait_log("cannot open .*d/out.log anew: No such file or directory; output goes on into the file that was open")
-    it.api.post("/v1/pools/api/signal", signal="USR1")
-    wait_until(lambda: read_file(it.path("e/out.log")) == b"more\n", "the old file")
+def test_a_file_that_cannot_be_opened_anew_is_kept(handover):
+    h = handover()
+    os.mkdir(h.path("logs"))
+    out = h.path("logs/out.log")
+    h.pool("api", steps("say:one", "say-on:USR1:again", "ready"), stdout=f"file:{out}")
+    h.start()
+    h.wait(lambda: read_file(out) == b"one\n", "the line")
+    os.rename(h.path("logs"), h.path("moved"))
+    h.signal(signal.SIGUSR1)
+    h.wait_log(f"error cannot open {out} anew: No such file or directory; output goes on into the file that was open")
+    os.kill(h.pids()[0], signal.SIGUSR1)
+    h.wait(lambda: read_file(h.path("moved/out.log")) == b"one\nagain\n", "the line in the old file")
 
 
-def test_full_disk(handover):
-    it = handover()
-    pool(it, "flood:200000", "say-on:USR1:more", stdout="file:/dev/full", workers=2)
-    it.start()
-    it.wait_log("cannot write to /dev/full: No space left on device; \\d+ lines")
-    for _ in range(20):
-        it.api.post("/v1/pools/api/signal", signal="USR1")
-    time.sleep(0.5)
-    assert it.count_log("cannot write to") == 1
-    text = it.api.request("GET", "/metrics")[1]
-    assert int(re.search(r"(?m)^handover_output_dropped_lines_total (\d+)", text)[1]) > 1000
+def test_null(handover):
+    h = handover()
+    h.pool("api", steps(f"dump:{h.path('dump')}", "say:unheard", "err:unheard", "ready"), stdout="null")
+    h.start()
+    fds = h.json_of("dump")["fds"]
+    assert (fds["1"]["target"], fds["2"]["target"]) == ("/dev/null", "/dev/null")
+    assert "unheard" not in h.log and logs(h) == []
 
 
-def test_fifo_without_reader(handover):
-    it = handover()
-    os.mkfifo(it.path("fifo"))
-    pool(it, stdout="file:" + it.path("fifo"))
-    it.launch()
-    it.process.wait(harness.PATIENCE)
-    it.expected_exit = it.process.returncode
-    assert "No such device or address" in it.log or "fifo" in it.log
+def test_inherit_and_separate_streams(handover):
+    h = handover()
+    h.pool("api", steps(f"dump:{h.path('dump')}", "say:as it is", "err:captured", "ready"), stdout="inherit", stderr="capture")
+    h.start()
+    h.wait_log(r"(?m)^as it is$")
+    h.wait_log(r"(?m)^api\[0\] g1 pid \d+: captured$")
+    assert h.json_of("dump")["fds"]["1"]["target"] == h.log_path
 
 
-def test_null_and_inherit(handover):
-    it = handover()
-    pool(it, "say:nothing", "err:straight", stdout="null", stderr="inherit")
-    it.start()
-    it.wait_log("(?m)^straight$")
-    assert "nothing" not in it.log
+# --- the log itself ---
+
+def test_the_log_as_json(handover):
+    h = handover()
+    h.supervisor(log_format="json")
+    h.pool("api", steps('say:with "quotes" and \\', "part:\x09tab", "say:", "ready"))
+    h.start()
+    h.good_reload(wait="drained")
+    h.stop()
+    lines = [json.loads(line) for line in h.log.splitlines()]
+    assert all({"time", "level", "message"} <= set(line) for line in lines)
+    output = [line for line in lines if line.get("event") == "worker-output"]
+    assert [line["message"] for line in output if line["generation"] == 1] == ['with "quotes" and \\', "\ttab"]
+    assert all((line["pool"], line["slot"]) == ("api", 0) and line["pid"] > 0 for line in output)
+    events = [line.get("event") for line in lines]
+    for event in ("worker-started", "worker-ready", "reload-started", "worker-draining", "worker-exited", "reload-committed",
+                  "instance-ready", "instance-stopping", "instance-stopped"):
+        assert event in events, event
 
 
-def test_a_flood_delays_nobody(handover):
-    it = handover()
-    it.pool("flood", "yes 0123456789", ready="delay:10ms", workers=8, drain_timeout="1s")
-    read, write = os.pipe()
-    it.launch(stderr=write)
-    os.close(write)
-    it.wait(lambda: os.path.exists(it.control) and len(it.pids()) == 8, "it to serve")
-    worst = 0
-    for _ in range(50):
-        start = time.monotonic()
-        it.status()
-        worst = max(worst, time.monotonic() - start)
-    print(f"worst {worst * 1000:.1f} ms")
-    print(it.api.request("GET", "/metrics")[1])
-    assert worst < 2
-    it.stop()
-    os.close(read)
-    it.expected_exit = None
+def test_the_format_of_the_log_can_be_changed_by_a_reload(handover):
+    h = handover()
+    h.pool("api", steps("say:hello", "ready"))
+    h.start()
+    h.supervisor(log_format="json", log_level="debug")
+    h.write()
+    h.good_reload()
+    since = h.mark()
+    h.good_reload()
+    assert all(json.loads(line) for line in h.log[since:].splitlines())
 
 
-def test_descriptors_do_not_leak(handover):
-    it = handover()
-    pool(it, "say:x", workers=3)
-    it.start()
-    it.wait_log("x", count=3)
-    time.sleep(0.5)
-    before = len(os.listdir(f"/proc/{it.pid}/fd"))
-    for _ in range(5):
-        it.good_reload(wait="drained")
-    time.sleep(0.5)
-    assert len(os.listdir(f"/proc/{it.pid}/fd")) <= before
-    assert len([line for line in logs(it) if line["gone"]]) == 15
+@pytest.mark.parametrize("level, most", [("error", 0), ("warning", 0), ("notice", 8)])
+def test_log_levels(handover, level, most):
+    h = handover()
+    h.supervisor(log_level=level)
+    h.pool("api", steps("ready"), workers=4)
+    h.launch()
+    h.wait(lambda: os.path.exists(h.control), "the control socket")
+    h.wait(lambda: h.status()["state"] == "running", "the start")
+    h.stop()
+    assert len(h.log.splitlines()) <= most
 
 
-def test_many_gone(handover):
-    it = handover()
-    pool(it, "say:x", workers=40)
-    it.start()
-    it.good_reload(wait="drained")
-    it.good_reload(wait="drained")
-    gone = [line for line in logs(it) if line["gone"]]
-    assert len(gone) == 16
-
-
-def test_last_lines_of_many(handover):
-    """A full pipe of short lines is read to its end when the worker ends."""
-    it = handover()
-    pool(it)
-    it.start()
-    script = it.path("w.sh")
-    with open(script, "w", encoding="utf-8") as file:
-        file.write("#!/bin/sh\nkill -STOP $PPID\n(sleep 0.3; kill -CONT $PPID) >/dev/null 2>&1 &\nyes '' | head -c 65000\nprintf 'last'\nexit 4\n")
-    os.chmod(script, 0o755)
-    it.pool("api", script)
-    it.write()
-    result = it.bad_reload()
-    assert result["lines"][-1] == "last", result["lines"]
+def test_lines_for_the_journal_have_no_time_but_a_level(handover):
+    h = handover()
+    h.pool("api", steps("say:hello", "ready"))
+    h.write()
+    with open(h.log_path, "ab") as log:
+        st = os.fstat(log.fileno())
+    h.start(env=h.environment(JOURNAL_STREAM=f"{st.st_dev}:{st.st_ino}"))
+    assert re.search(r"(?m)^<5>instance \S+ is ready", h.log) and not re.search(r"(?m)^\d{4}-", h.log)

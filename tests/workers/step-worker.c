@@ -345,6 +345,8 @@ static void step_flood(long bytes, bool lines)
 	for (; bytes > 0; bytes -= (long)sizeof(block))
 		write_all(STDOUT_FILENO, block,
 			  bytes < (long)sizeof(block) ? (size_t)bytes : sizeof(block));
+	if (lines)
+		write_all(STDOUT_FILENO, "\n", 1);
 }
 
 static void step_helper_notify(char *text)
