@@ -47,14 +47,15 @@ SCRIPTS  := $(sort packaging/install-deps .ci/run $(wildcard tests/*.sh tests/*/
 PROGRAMS := $(BUILD)/handoverd $(BUILD)/handover
 TOOLS    := $(BUILD)/rpc-worker $(BUILD)/rpc-load $(HELPERS)
 
-.PHONY: all programs tools grpc unit deps-build deps-test deps-grpc deps-lint help demo test test-unit test-asan \
-	test-integration lint lint-format lint-layers lint-scripts lint-man lint-clang format install clean
+.PHONY: all programs tools grpc unit deps-build deps-test deps-grpc deps-lint help demo test test-all test-unit \
+	test-integration lint lint-format lint-layers lint-core lint-scripts lint-man lint-clang format install clean
 all: programs
 
 help:
 	@echo 'make            build handoverd and handover (VARIANT=plain|clang|asan|clang-asan)'
 	@echo 'make demo       install what is missing, build, and show the main job in under a minute (WORKER=grpc: with grpc-go)'
 	@echo 'make test       install what is missing, build, pass all tests'
+	@echo 'make test-all   the same in all variants: asan, clang, clang-asan'
 	@echo 'make lint       layers, layout, scripts, man pages'
 	@echo 'make install    PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
 	@echo 'make clean      remove build/'
@@ -109,24 +110,29 @@ demo: deps-build
 # ---- testing ----
 
 unit: $(UNIT)
+# each prints only when it fails
 test-unit: $(UNIT)
-	@for test in $(UNIT); do echo "== $$test"; $$test || exit 1; done
-test-asan:
-	@$(MAKE) --no-print-directory -s VARIANT=asan test-unit
+	@printf '%s\n' $(UNIT) | xargs -P 2 -n 1 sh -c '"$$0" >"$$0.log" 2>&1 || { cat "$$0.log"; echo "FAILED: $$0"; exit 255; }'
+	@cat $(UNIT:=.log) | sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' | awk '{ n += $$1 } END { print n " unit tests passed" }'
 # pytest of the distribution serves the distribution's python3, whatever comes first in PATH
 test-integration: programs tools
-	@BUILD=$(abspath $(BUILD)) /usr/bin/python3 -m pytest -q -n 4 --timeout 120 -p no:cacheprovider tests/integration
+	@BUILD=$(abspath $(BUILD)) VARIANT=$(VARIANT) /usr/bin/python3 -m pytest -q -n 4 --timeout 180 -p no:cacheprovider tests/integration
 test: deps-test
-	@$(MAKE) --no-print-directory -s -j2 programs tools unit grpc
+	@$(MAKE) --no-print-directory -s -j2 programs tools unit
+	@$(MAKE) --no-print-directory -s grpc
 	@$(MAKE) --no-print-directory -s lint
 	@$(MAKE) --no-print-directory -s test-unit
-	@$(MAKE) --no-print-directory -s -j2 VARIANT=asan unit
-	@$(MAKE) --no-print-directory -s test-asan
 	@$(MAKE) --no-print-directory -s test-integration
+# the same in every way in which it can be built
+test-all: test
+	@for variant in asan clang clang-asan; do $(MAKE) --no-print-directory test VARIANT=$$variant || exit 1; done
 
 lint: lint-layers lint-format lint-clang lint-scripts lint-man
-lint-layers: $(CORE) $(BASE)
+# sanitizers add symbols of their own: the purity of the core is shown on the plain objects
+lint-layers:
 	@tests/lint-layers.sh
+	@$(MAKE) --no-print-directory -s VARIANT=plain lint-core
+lint-core: $(CORE) $(BASE)
 	@tests/lint-core.sh $(BUILD)/obj
 lint-format:
 	@clang-format --dry-run -Werror $(SOURCES)
@@ -158,3 +164,5 @@ install: programs
 clean:
 	rm -rf build
 -include tests/bench/bench.mk
+-include tests/fuzz/fuzz.mk
+-include tests/soak/soak.mk

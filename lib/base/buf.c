@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/parse.h"
+
 enum {
 	BUF_MAX_DEFAULT = 64 * 1024,
 	BUF_FIRST = 256,
@@ -75,6 +77,21 @@ void buf_add(struct buf *buf, const void *data, size_t len)
 void buf_add_str(struct buf *buf, const char *text)
 {
 	buf_add(buf, text, strlen(text));
+}
+
+void buf_add_visible(struct buf *buf, const char *text, size_t len)
+{
+	size_t i, n;
+
+	for (i = 0; i < len; i += n) {
+		n = text[i] == '\t' ? 1 : parse_printable(text + i, len - i);
+		if (n > 0) {
+			buf_add(buf, text + i, n);
+		} else {
+			buf_printf(buf, "\\x%02x", (unsigned char)text[i]);
+			n = 1;
+		}
+	}
 }
 
 void buf_printf(struct buf *buf, const char *format, ...)

@@ -24,6 +24,9 @@ void buf_free(struct buf *buf);
 void buf_reset(struct buf *buf);
 void buf_add(struct buf *buf, const void *data, size_t len);
 void buf_add_str(struct buf *buf, const char *text);
+/* Adds text as it may be shown to people: what is no printable UTF-8 becomes \xNN, but tabs stay.
+ */
+void buf_add_visible(struct buf *buf, const char *text, size_t len);
 void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_vprintf(struct buf *buf, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));

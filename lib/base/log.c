@@ -77,8 +77,11 @@ static void add_escaped(struct text *text, const char *data, size_t len, bool js
 	size_t i, n;
 
 	for (i = 0; i < len && !text->full; i += n) {
-		n = parse_utf8(data + i, len - i);
-		if (n == 0 || (n == 1 && ((unsigned char)data[i] < 0x20 || data[i] == 0x7f))) {
+		n = parse_printable(data + i, len - i);
+		if (n == 0 && json && parse_utf8(data + i, len - i) == 2) {
+			text_printf(text, "\\u%04x", (unsigned char)data[i + 1]);
+			n = 2;
+		} else if (n == 0) {
 			add_odd_byte(text, (unsigned char)data[i], json);
 			n = 1;
 		} else if (json && (data[i] == '"' || data[i] == '\\')) {

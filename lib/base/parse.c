@@ -172,6 +172,17 @@ size_t parse_utf8(const char *text, size_t len)
 	return 0;
 }
 
+size_t parse_printable(const char *text, size_t len)
+{
+	size_t n = parse_utf8(text, len);
+	unsigned char c = n > 0 ? (unsigned char)text[n == 2 ? 1 : 0] : 0;
+
+	if (n == 1)
+		return c < 0x20 || c == 0x7f ? 0 : 1;
+	/* U+0080 to U+009F are the two bytes 0xc2 0x80 to 0xc2 0x9f. */
+	return n == 2 && text[0] == '\xc2' && c < 0xa0 ? 0 : n;
+}
+
 enum { SUGGEST_WORD_MAX = 64 };
 
 static unsigned min3(unsigned a, unsigned b, unsigned c)

@@ -65,6 +65,8 @@ char *parse_format_duration(usec_t usec, char *text, size_t size);
 /* Bytes of the valid UTF-8 character (RFC 3629) that text begins with: 1..4, or 0 if it begins with
  * none. */
 size_t parse_utf8(const char *text, size_t len);
+/* The same, but 0 for control characters too (C0, DEL, C1), which make terminals do things. */
+size_t parse_printable(const char *text, size_t len);
 
 /*
  * The candidate nearest to word, or NULL if none is near enough to be a likely slip

@@ -385,8 +385,17 @@ char *api_write_ask(const struct api_ask *ask)
 	return text;
 }
 
+/* jansson escapes all that terminals may not see but DEL, which is only found within strings. */
 static int add_chunk(const char *data, size_t len, void *arg)
 {
+	const char *del;
+
+	while ((del = memchr(data, 0x7f, len)) != NULL) {
+		buf_add(arg, data, (size_t)(del - data));
+		buf_add_str(arg, "\\u007f");
+		len -= (size_t)(del + 1 - data);
+		data = del + 1;
+	}
 	buf_add(arg, data, len);
 	return 0;
 }

@@ -182,18 +182,14 @@ void pool_worker_step(struct pool *pool, struct worker *worker, const struct wor
 	enum worker_state from = pool_apply(pool, worker, event, now, plan);
 	uint32_t s = worker->slot;
 
-	if (worker->state == from)
-		return;
+	if (worker->state == from || s >= pool->size ||
+	    (pool->slots[s].current != before.ref.index && pool->slots[s].next != before.ref.index))
+		return; /* who leaves has no slot any more */
 	before.reason = worker->reason;
-	if (s < pool->size &&
-	    (pool->slots[s].current == before.ref.index ||
-	     pool->slots[s].next == before.ref.index) &&
-	    (from == WORKER_STARTING || from == WORKER_SERVING)) {
-		if (worker->state == WORKER_SERVING)
-			pool_slot_serves(pool, s, worker, now, plan);
-		else
-			pool_slot_lost(pool, s, &before, event, served, now, plan);
-	}
+	if (worker->state == WORKER_SERVING)
+		pool_slot_serves(pool, s, worker, now, plan);
+	else
+		pool_slot_lost(pool, s, &before, event, served, now, plan);
 }
 
 void pool_time(struct pool *pool, usec_t now, struct plan *plan)

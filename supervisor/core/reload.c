@@ -411,9 +411,7 @@ void reload_end(struct instance *instance, usec_t now, struct plan *plan)
 
 		if (pending->state == PENDING_FREE)
 			continue;
-		if (!pending->gone)
-			reload_answer(instance, &pending->request, RESULT_STOPPING, CAUSE_STOPPING,
-				      plan);
+		reload_answer(instance, &pending->request, RESULT_STOPPING, CAUSE_STOPPING, plan);
 		reload_release(pending);
 	}
 }

@@ -99,6 +99,8 @@ struct proc {
 	usec_t notify_since;
 	usec_t stranger_logged; /* a stranger's message was logged then */
 	uint64_t strangers;
+	usec_t malformed_logged; /* the same for what cannot be understood */
+	uint64_t malformed;
 	struct probe *probe; /* ready = exec: the command that runs, or waits to be run again */
 	struct output *output;
 	char *status; /* STATUS=, NULL: never said */
@@ -185,7 +187,8 @@ struct undertaking {
 	char *by;
 	usec_t since;
 	struct config_ref *config; /* what was read for it; NULL: restart, scale */
-	bool whole; /* a full reload: its configuration is the instance's from the commit on */
+	bool whole;    /* a full reload: its configuration is the instance's from the commit on */
+	bool settings; /* the supervisor's or sockets' own settings change */
 	struct buf remarks;
 	struct config_problems problems;
 	char *refusal; /* why it could not be prepared */
@@ -212,9 +215,10 @@ struct engine {
 	struct event *closing_event; /* sockets that were taken out of the configuration */
 	struct event *mend_event;    /* sockets that could not be mended at once */
 	struct event *timer;	     /* the model's deadline */
+	unsigned late_turns;	     /* that it has waited, see run_time() */
 	struct event *signals[8];
 	size_t n_signals;
-	int child_fd;		     /* tells of SIGCHLD */
+	int child_fd;		   /* tells of SIGCHLD */
 	struct event *slice;	   /* goes on with spawns that wait */
 	struct worker_ref *spawns; /* a queue: from first to n */
 	size_t spawn_first, spawn_n, spawn_size;

@@ -244,6 +244,20 @@ static void launch_done(struct launch *launch)
 	free(launch->numbers);
 }
 
+/* The flag is shared by all holders, and servers rely on it: a worker that cleared it does not do
+ * so to its successors. */
+static void launch_unblock(const struct engine_socket *socket)
+{
+	int flags = fcntl(socket->listener.fd, F_GETFL);
+
+	if (flags == -1 || (flags & O_NONBLOCK) != 0)
+		return;
+	if (fd_set_nonblock(socket->listener.fd) == 0)
+		log_warning("socket %s: a worker had cleared O_NONBLOCK, which all of its workers "
+			    "share; it is set again",
+			    socket->name);
+}
+
 /* Sockets from 3 on in the order of the configuration, and the ready pipe where it was asked for.
  */
 static int launch_set_descriptors(struct launch *launch)
@@ -259,6 +273,7 @@ static int launch_set_descriptors(struct launch *launch)
 	for (size_t n = 0; n < spec->n_sockets; n++) {
 		if (version->sockets[n]->listener.fd < 0)
 			return -ENOTCONN;
+		launch_unblock(version->sockets[n]);
 		launch->fds[n] = version->sockets[n]->listener.fd;
 		launch->numbers[n] = 3 + (int)n;
 	}

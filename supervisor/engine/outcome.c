@@ -131,7 +131,9 @@ struct outcome *outcome_committed(struct engine *engine)
 	if (more > 0)
 		buf_printf(&text, "; and %u more pool%s", more, plural(more));
 	if (told == 0)
-		buf_add_str(&text, ": nothing had changed, nothing was touched");
+		buf_add_str(&text, engine->undertaking.settings
+				       ? ": new settings, no worker was touched"
+				       : ": nothing had changed, nothing was touched");
 	outcome->message = text.data;
 	return outcome;
 }
@@ -152,7 +154,7 @@ static void outcome_tell_exit(const struct proc *proc, struct buf *text)
 {
 	char words[64];
 
-	buf_printf(text, " %s %s after its start, ",
+	buf_printf(text, " %s, %s after its start, ",
 		   reap_describe(&proc->exit, words, sizeof(words)),
 		   DURATION_TEXT(usec_sub(clock_now(), proc->spawned_at)));
 	if (proc->ready_at == 0)

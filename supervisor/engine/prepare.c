@@ -290,6 +290,9 @@ static int prepare_reload(struct engine *engine, const struct wish *wish)
 		r = prepare_pool(engine, wish, &config->pools[n]);
 	if (r == 0)
 		prepare_removed(engine, wish);
+	if (r == 0 && undertaking->whole)
+		undertaking->settings =
+		    version_compare_settings(engine->config->config, config, &undertaking->remarks);
 	return r == 0 ? prepare_check_descriptors(engine) : r;
 }
 

@@ -229,6 +229,21 @@ static void proc_stranger(struct proc *proc, const struct notify_sender *sender)
 		    (unsigned long long)proc->strangers);
 }
 
+/* Who sent it cannot be said of all of these: the kernel cuts off what comes along with a message
+ * that is too long. */
+static void proc_malformed(struct proc *proc)
+{
+	usec_t now = clock_now();
+
+	proc->malformed++;
+	if (proc->malformed_logged != 0 && now - proc->malformed_logged < PROC_STRANGER_INTERVAL)
+		return;
+	proc->malformed_logged = now;
+	log_warning("%s: ignoring a malformed message to its NOTIFY_SOCKET (too long, empty, or "
+		    "with a NUL byte; %llu so far)",
+		    PROC_TEXT(proc), (unsigned long long)proc->malformed);
+}
+
 /* Reads on in the next interval: a worker that floods us waits in its own sendmsg() until then. */
 static bool proc_is_flooded(struct proc *proc)
 {
@@ -272,6 +287,8 @@ static void proc_notified(evutil_socket_t fd, short what, void *arg)
 		if (r == 0)
 			return;
 		proc->notify_count++;
+		if (r == -EBADMSG)
+			proc_malformed(proc);
 		if (r < 0)
 			continue;
 		if (notify_sender_belongs(&sender, proc->pid, proc->version->uid))

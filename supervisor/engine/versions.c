@@ -327,16 +327,23 @@ static enum diff_effect version_effect(enum config_effect effect)
 	return DIFF_REPLACE;
 }
 
-static struct diff_item *version_items(const struct version *version, size_t *ret_n)
+static struct diff_item *version_diff_list(const struct config_item *items, size_t n)
 {
-	size_t n;
-	const struct config_item *items =
-	    config_pool_items(version->config->config, version->spec->name, &n);
 	struct diff_item *list = calloc(n + 1, sizeof(*list));
 
 	for (size_t i = 0; list != NULL && i < n; i++)
 		list[i] = (struct diff_item){items[i].key, items[i].value,
 					     version_effect(items[i].effect)};
+	return list;
+}
+
+static struct diff_item *version_items(const struct version *version, size_t *ret_n)
+{
+	size_t n;
+	const struct config_item *items =
+	    config_pool_items(version->config->config, version->spec->name, &n);
+	struct diff_item *list = version_diff_list(items, n);
+
 	*ret_n = list != NULL ? n : 0;
 	return list;
 }
@@ -373,19 +380,73 @@ enum diff_effect version_compare(const struct version *running, const struct ver
 	cleanup_free struct diff_item *old_items = version_items(running, &n_old);
 	cleanup_free struct diff_item *new_items = version_items(wanted, &n_new);
 	const char *moved = diff_identity_change(&running->executable, &wanted->executable);
+	bool told_sockets = false;
 	struct diff diff;
 
 	diff_items(old_items, n_old, new_items, n_new, &diff);
-	for (size_t n = 0; n < diff.n; n++)
+	for (size_t n = 0; n < diff.n; n++) {
 		version_why(why, diff.changes[n].key, "changed");
+		told_sockets = told_sockets || strcmp(diff.changes[n].key, "sockets") == 0;
+	}
 	if (moved != NULL)
 		version_why(why, "executable", moved);
 	if (!version_same_environment(running, wanted))
 		version_why(why, "environment file", "changed");
-	if (!version_same_sockets(running, wanted))
+	if (!version_same_sockets(running, wanted) && !told_sockets)
 		version_why(why, "sockets", "changed");
 	if (moved != NULL || !version_same_environment(running, wanted) ||
 	    !version_same_sockets(running, wanted))
 		return diff.effect > DIFF_REPLACE ? diff.effect : DIFF_REPLACE;
 	return diff.effect;
+}
+
+/* ---- settings that are no worker's ---- */
+
+static bool version_tell_settings(const char *what, const struct config_item *old_list,
+				  size_t n_old, const struct config_item *new_list, size_t n_new,
+				  struct buf *remarks)
+{
+	cleanup_free struct diff_item *old_items = version_diff_list(old_list, n_old);
+	cleanup_free struct diff_item *new_items = version_diff_list(new_list, n_new);
+	struct diff diff = {.n = 0};
+
+	if (old_items != NULL && new_items != NULL)
+		diff_items(old_items, n_old, new_items, n_new, &diff);
+	for (size_t n = 0; n < diff.n; n++)
+		buf_printf(remarks, "%s%s%s changed", n == 0 ? what : "", n == 0 ? ": " : ", ",
+			   diff.changes[n].key);
+	if (diff.n > 0)
+		buf_add_str(remarks, "\n");
+	return diff.n > 0;
+}
+
+static bool version_compare_socket(const struct config *running, const struct config *wanted,
+				   const struct socket_spec *spec, struct buf *remarks)
+{
+	const struct socket_spec *old_spec = config_find_socket(running, spec->name);
+	char what[sizeof("socket ") + CONFIG_NAME_MAX];
+	const struct config_item *old_list, *new_list;
+	size_t n_old, n_new;
+
+	/* another address is another socket: opened or closed, and told as that */
+	if (old_spec == NULL || strcmp(old_spec->listen, spec->listen) != 0)
+		return true;
+	snprintf(what, sizeof(what), "socket %s", spec->name);
+	old_list = config_socket_items(running, spec->name, &n_old);
+	new_list = config_socket_items(wanted, spec->name, &n_new);
+	return version_tell_settings(what, old_list, n_old, new_list, n_new, remarks);
+}
+
+bool version_compare_settings(const struct config *running, const struct config *wanted,
+			      struct buf *remarks)
+{
+	size_t n_old, n_new;
+	const struct config_item *old_list = config_supervisor_items(running, &n_old);
+	const struct config_item *new_list = config_supervisor_items(wanted, &n_new);
+	bool changed = running->n_sockets != wanted->n_sockets;
+
+	changed |= version_tell_settings("supervisor", old_list, n_old, new_list, n_new, remarks);
+	for (size_t n = 0; n < wanted->n_sockets; n++)
+		changed |= version_compare_socket(running, wanted, &wanted->sockets[n], remarks);
+	return changed;
 }

@@ -26,6 +26,10 @@ void version_params(const struct pool_spec *spec, uint32_t size, struct pool_par
  * ("command changed"). */
 enum diff_effect version_compare(const struct version *running, const struct version *wanted,
 				 struct buf *why);
+/* Whether settings of the supervisor and of sockets differ, which no worker is replaced for;
+ * appends which to remarks, a line for each section. */
+bool version_compare_settings(const struct config *running, const struct config *wanted,
+			      struct buf *remarks);
 /* The version that a generation of that pool runs, NULL: unknown. */
 struct version *version_of(const struct pool_runtime *runtime, uint32_t generation);
 

@@ -86,6 +86,10 @@ static void check_existing_path(const struct check *check, const struct socket_s
 		return;
 	}
 	memcpy(address.sun_path, spec->path, strlen(spec->path) + 1);
+	/* at a start or reload binding it tells; before that an instance of the same name must be
+	 * noticed */
+	if (!check->context->bind_test)
+		return;
 	if (proc_find_holder((struct sockaddr *)&address, sizeof(address), SOCK_STREAM, &holder) ==
 	    0)
 		check_fail(check, "listen", "%s is in use by %s (pid %d)", QUOTE(spec->path),

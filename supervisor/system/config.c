@@ -4,8 +4,10 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "system/config_internal.h"
@@ -52,12 +54,19 @@ static void check_instance_name(const char *name, const struct config_place *fil
 static void explain_unreadable(const struct config_place *place, int error,
 			       struct config_problems *problems)
 {
+	char target[PATH_MAX] = "";
+
 	if (error == -EFBIG)
 		config_problem_add(problems, place, false,
 				   "has more than %d bytes, so this is no configuration",
 				   CONFIG_FILE_MAX);
-	else if (error == -EINVAL || error == -EISDIR)
+	else if (error == -EISDIR)
+		config_problem_add(problems, place, false, "is a directory");
+	else if (error == -EINVAL)
 		config_problem_add(problems, place, false, "is no regular file");
+	else if (error == -ENOENT && readlink(place->file, target, sizeof(target) - 1) > 0)
+		config_problem_add(problems, place, false,
+				   "is a symbolic link to %s, which does not exist", QUOTE(target));
 	else
 		config_problem_add(problems, place, false, "cannot be read: %s", strerror(-error));
 }

@@ -52,6 +52,7 @@ void config_problem_add(struct config_problems *problems, const struct config_pl
 {
 	struct config_problem problem = {.warning = warning};
 	cleanup_buf struct buf text = {.data = NULL};
+	struct buf visible = {.max = CONFIG_VALUE_MAX * 4};
 	va_list args;
 
 	/* Counted first: also a mistake that cannot be kept is a mistake. */
@@ -66,7 +67,8 @@ void config_problem_add(struct config_problems *problems, const struct config_pl
 	} else {
 		problem.file = strdup("");
 	}
-	problem.text = TAKE_PTR(text.data);
+	buf_add_visible(&visible, buf_text(&text), text.len);
+	problem.text = visible.data;
 	if (problems->n >= CONFIG_PROBLEMS_MAX || problem.file == NULL || problem.text == NULL ||
 	    insert(problems, &problem) < 0) {
 		problems->dropped++;
@@ -83,7 +85,9 @@ void config_problems_print(const struct config_problems *problems, struct buf *o
 	for (i = 0; i < problems->n; i++) {
 		problem = &problems->list[i];
 		if (*problem->file != '\0')
-			buf_printf(out, "%s:", problem->file);
+			buf_add_visible(out, problem->file, strlen(problem->file));
+		if (*problem->file != '\0')
+			buf_add_str(out, ":");
 		if (*problem->file != '\0' && problem->line > 0)
 			buf_printf(out, "%u:", problem->line);
 		buf_printf(out, "%s%s%s\n", *problem->file != '\0' ? " " : "",
@@ -100,8 +104,8 @@ char *config_quote(const char *text, char out[static CONFIG_QUOTE_MAX])
 
 	out[at++] = '\'';
 	for (i = 0; i < len && at < SHOWN_MAX; i += n) {
-		n = parse_utf8(text + i, len - i);
-		if (n == 0 || (n == 1 && ((unsigned char)text[i] < 0x20 || text[i] == 0x7f))) {
+		n = parse_printable(text + i, len - i);
+		if (n == 0) {
 			at += (size_t)snprintf(out + at, CONFIG_QUOTE_MAX - at, "\\x%02x",
 					       (unsigned char)text[i]);
 			n = 1;

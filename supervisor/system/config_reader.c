@@ -18,7 +18,7 @@
 #include "base/parse.h"
 #include "system/config_internal.h"
 
-enum { INIH_NAME_MAX = 49 };
+enum { INIH_NAME_MAX = 49, CONTROL_CHARACTERS_MAX = 100 };
 
 struct line {
 	unsigned number;
@@ -89,11 +89,16 @@ static bool is_name(const char *text, size_t len)
 	return len > 0 && strspn(text, allowed) >= len;
 }
 
+static bool is_control(char c)
+{
+	return ((unsigned char)c < 0x20 && c != '\t') || c == 0x7f;
+}
+
 /* A control character can only be a slip, or an attempt to make a terminal show something else. */
 static bool has_control_character(struct reader *reader, const char *line)
 {
 	for (; *line != '\0'; line++) {
-		if (((unsigned char)*line < 0x20 && *line != '\t') || *line == 0x7f) {
+		if (is_control(*line)) {
 			problem(reader, NULL, "the line contains a control character (0x%02x)",
 				(unsigned char)*line);
 			return true;
@@ -315,6 +320,15 @@ static int handle(void *arg, const char *title, const char *name, const char *va
 	return 1;
 }
 
+static size_t count_control_characters(const char *text, size_t len)
+{
+	size_t n = 0;
+
+	for (const char *p = text; p < text + len; p++)
+		n += is_control(*p) && *p != '\n' && *p != '\r';
+	return n;
+}
+
 /* A file that is no text has thousands of wrong lines; one sentence is better. */
 static bool is_text(struct reader *reader, size_t len)
 {
@@ -326,8 +340,15 @@ static bool is_text(struct reader *reader, size_t len)
 		problem(reader, NULL, "is UTF-16; save it as UTF-8");
 		return false;
 	}
-	if (nul == NULL)
+	if (nul == NULL && count_control_characters(reader->next, len) <= CONTROL_CHARACTERS_MAX)
 		return true;
+	if (nul == NULL) {
+		problem(reader, NULL,
+			"contains more than %d control characters, so this is no text file; "
+			"nothing of it is used",
+			CONTROL_CHARACTERS_MAX);
+		return false;
+	}
 	reader->place.line = 1;
 	for (p = reader->next; p < nul; p++)
 		reader->place.line += *p == '\n';

@@ -43,6 +43,18 @@ static void fail(const struct verify *verify, const char *key, const char *forma
 			   key, buf_text(&text));
 }
 
+/* " (FILE:LINE)" of the other key that a mistake is about, if it was written in another file than
+ * the key that is blamed: a drop-in, most likely. */
+static const char *elsewhere(const struct verify *verify, const char *key, const char *other,
+			     struct buf *out)
+{
+	const struct config_entry *entry = config_values_entry(verify->section, other);
+
+	if (entry->n > 0 && strcmp(entry->place.file, place_of(verify->section, key).file) != 0)
+		buf_printf(out, " (%s:%u)", entry->place.file, entry->place.line);
+	return buf_text(out);
+}
+
 static void explain_no_socket(const struct config *config, const char *name, struct buf *out)
 {
 	const char *names[CONFIG_SOCKETS_MAX], *near;
@@ -143,21 +155,25 @@ static void verify_numbers(const struct verify *verify)
 {
 	const struct pool_spec *pool = verify->pool;
 	unsigned surge = config_surge(pool);
+	cleanup_buf struct buf where = {.data = NULL}, too_few = {.data = NULL};
 
 	/* A mistake in `workers` itself is enough. */
 	if (pool->workers == 0)
 		return;
 	if (pool->max_processes != 0 && pool->max_processes < pool->workers + surge)
 		fail(verify, "max_processes",
-		     "must be at least %u, for %u workers and %u more in a rollout (max_surge), "
+		     "must be at least %u, for %u workers%s and %u more in a rollout (max_surge), "
 		     "but is %u",
-		     pool->workers + surge, pool->workers, surge, pool->max_processes);
+		     pool->workers + surge, pool->workers,
+		     elsewhere(verify, "max_processes", "workers", &where), surge,
+		     pool->max_processes);
 	if (pool->ready_workers.percent || pool->ready_workers.value <= pool->workers ||
 	    pool->workers_auto)
 		return;
 	fail(verify, is_written(verify->section, "ready_workers") ? "ready_workers" : "workers",
-	     "the pool could never count as ready: ready_workers is %u, but workers is %u",
-	     pool->ready_workers.value, pool->workers);
+	     "the pool could never count as ready: ready_workers is %u, but workers is %u%s",
+	     pool->ready_workers.value, pool->workers,
+	     elsewhere(verify, "ready_workers", "workers", &too_few));
 }
 
 static void verify_pools(const struct config *config, struct config_problems *problems)

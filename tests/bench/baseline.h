@@ -67,16 +67,21 @@ static inline int baseline_notify_open(void)
 	return fd;
 }
 
-/* Waits for n messages; a worker says nothing but READY=1. */
+/* One message (flags: MSG_DONTWAIT). Is it a READY=1? */
+static inline int baseline_notify_read(int fd, int flags)
+{
+	char text[4096];
+	ssize_t n = recv(fd, text, sizeof(text), flags);
+
+	if (n == -1 && errno != EINTR && errno != EAGAIN)
+		baseline_die("recv");
+	return n > 0 && memmem(text, (size_t)n, "READY=1", 7) != NULL;
+}
+
 static inline void baseline_notify_wait(int fd, unsigned n)
 {
-	char text[64];
-
 	while (n > 0)
-		if (recv(fd, text, sizeof(text), 0) >= 0)
-			n--;
-		else if (errno != EINTR)
-			baseline_die("recv");
+		n -= (unsigned)baseline_notify_read(fd, 0);
 }
 
 /* READY=1 to whoever started us. */

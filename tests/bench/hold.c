@@ -9,6 +9,9 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
+#include <stdint.h>
+#include <sys/signalfd.h>
 
 #include "baseline.h"
 
@@ -59,12 +62,37 @@ static void hold_tell(const pid_t *workers, unsigned n)
 		kill(workers[i], SIGTERM);
 }
 
+static void hold_reload(pid_t *workers, pid_t *old, unsigned n, int listen_fd, char **argv)
+{
+	memcpy(old, workers, n * sizeof(*old));
+	hold_start(workers, n, listen_fd, argv);
+	hold_tell(old, n);
+	baseline_notify_ready(outer);
+}
+
+/* The next signal. What workers say meanwhile is read and forgotten, or they would wait for us. */
+static int hold_next_signal(int signal_fd)
+{
+	struct pollfd fds[] = {{.fd = signal_fd, .events = POLLIN},
+			       {.fd = notify_fd, .events = POLLIN}};
+	struct signalfd_siginfo info;
+
+	for (;;) {
+		if (poll(fds, 2, -1) == -1 && errno != EINTR)
+			baseline_die("poll");
+		if (fds[1].revents != 0)
+			baseline_notify_read(notify_fd, MSG_DONTWAIT);
+		if (fds[0].revents != 0 && read(signal_fd, &info, sizeof(info)) == sizeof(info))
+			return (int)info.ssi_signo;
+	}
+}
+
 int main(int argc, char **argv)
 {
 	sigset_t signals;
 	pid_t *workers, *old;
+	int listen_fd, signal_fd, sig;
 	unsigned n;
-	int listen_fd, sig;
 
 	if (argc < 4) {
 		fprintf(stderr, "usage: hold PORT N COMMAND [ARGUMENT]...\n");
@@ -73,10 +101,9 @@ int main(int argc, char **argv)
 	n = (unsigned)atoi(argv[2]);
 	workers = calloc(n, sizeof(*workers));
 	old = calloc(n, sizeof(*old));
-	listen_fd = hold_listen((uint16_t)atoi(argv[1]));
 	if (workers == NULL || old == NULL)
 		baseline_die("memory");
-	listen_fd = fcntl(listen_fd, F_DUPFD_CLOEXEC, 10); /* 3 would stay close-on-exec */
+	listen_fd = fcntl(hold_listen((uint16_t)atoi(argv[1])), F_DUPFD_CLOEXEC, 10);
 	outer = getenv("NOTIFY_SOCKET") != NULL ? strdup(getenv("NOTIFY_SOCKET")) : NULL;
 	notify_fd = baseline_notify_open();
 	sigemptyset(&signals);
@@ -84,15 +111,12 @@ int main(int argc, char **argv)
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
+	signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
 	hold_start(workers, n, listen_fd, argv + 3);
 	baseline_notify_ready(outer);
-	while (sigwait(&signals, &sig) == 0 && sig != SIGTERM) {
-		if (sig == SIGHUP) {
-			memcpy(old, workers, n * sizeof(*old));
-			hold_start(workers, n, listen_fd, argv + 3);
-			hold_tell(old, n);
-			baseline_notify_ready(outer);
-		}
+	while ((sig = hold_next_signal(signal_fd)) != SIGTERM) {
+		if (sig == SIGHUP)
+			hold_reload(workers, old, n, listen_fd, argv + 3);
 		while (waitpid(-1, NULL, WNOHANG) > 0)
 			;
 	}

@@ -76,6 +76,14 @@ class Notify:
             pass
         return now()
 
+    def forget(self):
+        """What came so far: handoverd says READY=1 twice at its start."""
+        self.socket.settimeout(0)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.socket.recv(4096)
+        self.socket.settimeout(PATIENCE)
+
 
 class Supervisor:
     """One that runs. Its times: `began` is the moment before exec."""
@@ -110,6 +118,13 @@ class Supervisor:
 
     def signal(self, number):
         os.kill(self.pid, number)
+
+    def reload(self):
+        """Tells it to. When it was told."""
+        self.notify.forget()
+        began = now()
+        self.signal(signal.SIGHUP)
+        return began
 
     def has_ended(self):
         if self.pid and os.waitpid(self.pid, os.WNOHANG)[0]:

@@ -1,5 +1,6 @@
 """Instances of handoverd for tests: each with its own directory, configuration and ports, and with what must be true at
 its end, whatever the test was about."""
+import concurrent.futures
 import contextlib
 import http.client
 import json
@@ -140,14 +141,23 @@ class Lines:
 
 
 class Api:
-    def __init__(self, path):
-        self.path = path
+    """At the path of control.sock, or at a port."""
 
-    def request(self, method, path, body=None, headers=None):
-        """(status, text)"""
-        with contextlib.closing(UnixConnection(self.path)) as connection:
-            connection.request(method, path, body=None if body is None else json.dumps(body), headers=headers or {})
+    def __init__(self, address):
+        self.address = address
+        self.headers = None  # of the last answer
+
+    def connection(self):
+        if isinstance(self.address, int):
+            return http.client.HTTPConnection("127.0.0.1", self.address, timeout=PATIENCE)
+        return UnixConnection(self.address)
+
+    def request(self, method, path, body=None):
+        """(status, text); a body may be text, or what becomes JSON."""
+        with contextlib.closing(self.connection()) as connection:
+            connection.request(method, path, body=body if body is None or isinstance(body, str) else json.dumps(body))
             response = connection.getresponse()
+            self.headers = response.headers
             return response.status, response.read().decode()
 
     def get(self, path):
@@ -161,7 +171,7 @@ class Api:
         return code, json.loads(text)
 
     def lines(self, method, path, **body):
-        connection = UnixConnection(self.path)
+        connection = self.connection()
         connection.request(method, path, body=json.dumps(body) if body else None)
         response = connection.getresponse()
         assert response.status in (200, 202), f"{method} {path}: {response.status} {response.read()}"
@@ -257,6 +267,14 @@ def is_alive(pid):
 
 def children_of(pid):
     return [int(child) for child in os.listdir("/proc") if child.isdigit() and (process_stat(child) or (0, 0))[1] == pid]
+
+
+def in_background(function, *arguments, **more):
+    """Calls it in a thread of its own; gives a future."""
+    pool = concurrent.futures.ThreadPoolExecutor(1)
+    future = pool.submit(function, *arguments, **more)
+    pool.shutdown(wait=False)
+    return future
 
 
 def monotonic_usec():

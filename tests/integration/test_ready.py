@@ -125,7 +125,7 @@ def test_a_worker_that_ends_within_its_delay_is_a_failure(handover):
     h = handover()
     h.pool("api", steps("sleep:50", "exit:0"), ready="delay:10s")
     h.end_early(code=1)
-    assert re.search(r"start 1 failed: .* exited with code 0 .* before it was ready", h.log)
+    assert re.search(r"start 1 failed: .* exited with code 0, .* before it was ready", h.log)
 
 
 def test_ready_by_descriptor(handover):

@@ -1,5 +1,4 @@
 """Reloads: what is replaced and what is not, what a failure leaves as it was, and who is told what."""
-import concurrent.futures
 import contextlib
 import os
 import re
@@ -9,7 +8,7 @@ import socket
 
 import pytest
 
-from harness import (RPC_WORKER, STEP_WORKER, Call, call, connect, is_alive, is_refused, read_file, rpc, steps,
+from harness import (RPC_WORKER, STEP_WORKER, Call, call, connect, in_background, is_alive, is_refused, rpc, steps,
                      wait_until)
 
 
@@ -27,13 +26,6 @@ def without_a_loss(h, target):
     load.wait_answered(20)
     code, summary, printed = load.finish()
     assert code == 0 and summary["total"]["failed"] == 0, printed + h.tell()
-
-
-def in_background(function, *arguments, **more):
-    pool = concurrent.futures.ThreadPoolExecutor(1)
-    future = pool.submit(function, *arguments, **more)
-    pool.shutdown(wait=False)
-    return future
 
 
 # --- what a reload replaces ---
@@ -277,7 +269,7 @@ def test_a_configuration_with_mistakes(serving):
 BAD_VERSIONS = {
     "missing": ({"command": "/no/such/program"}, r"the configuration has 1 mistake", None),
     "exits at once": ({"command": rpc("--version", 2, "--exit-at-start", 3)},
-                      r"pool api slot \d generation 2 pid \d+ exited with code 3 .* after its start, before it was ready",
+                      r"pool api slot \d generation 2 pid \d+ exited with code 3, .* after its start, before it was ready",
                       "rpc-worker: cannot open database: connection refused"),
     "dies": ({"command": rpc("--die-at-start", "ABRT")}, r"killed by SIGABRT.* before it was ready", None),
     "never ready": ({"command": rpc("--version", 2, "--never-ready"), "start_timeout": "200ms"},
@@ -285,7 +277,7 @@ BAD_VERSIONS = {
     "hangs and ignores SIGTERM": ({"command": steps("say:stuck", "notify:STATUS=hanging", "ignore:TERM"), "start_timeout": "200ms",
                                    "drain_timeout": "100ms"}, r'was not ready within 200 ms .*its status: "hanging"', "stuck"),
     "ready and then gone": ({"command": steps("ready", "sleep:100", "err:boom", "exit:4"), "min_ready": "5s"},
-                            r"exited with code 4 .* after its start, [\d.]+ ms after it was ready", "boom"),
+                            r"exited with code 4, .* after its start, [\d.]+ ms after it was ready", "boom"),
     "says that it stops": ({"command": steps("notify:STOPPING=1", "sleep:100000"), "drain_timeout": "100ms"}, r"said by itself that it stops", None),
     "no such user": ({"user": "no-such-user"}, r"the configuration has 1 mistake", None),
 }
@@ -392,7 +384,7 @@ def test_a_worker_that_dies_behind_the_cursor_undoes_all(handover):
     h.wait_log(r"pool api slot 1 generation 2 pid \d+ started")
     os.kill(first, signal.SIGKILL)
     code, result = future.result(30)
-    assert code == 409 and re.search(rf"pid {first} killed by SIGKILL .* after it was ready", result["message"])
+    assert code == 409 and re.search(rf"pid {first} killed by SIGKILL, .* after it was ready", result["message"])
     h.wait_serving("api", 2, generation=1)
     assert old[1] in h.pids() and old[0] not in h.pids()
 

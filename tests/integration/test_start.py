@@ -248,8 +248,8 @@ def test_check_knows_the_addresses_of_the_running_instance(handover):
 # --- workers that cannot serve ---
 
 START_FAILURES = {
-    "exits at once": (rpc("--exit-at-start", 3), {}, r"exited with code 3 .* before it was ready"),
-    "exits with 0": (steps("exit:0"), {}, r"exited with code 0 .* before it was ready"),
+    "exits at once": (rpc("--exit-at-start", 3), {}, r"exited with code 3, .* before it was ready"),
+    "exits with 0": (steps("exit:0"), {}, r"exited with code 0, .* before it was ready"),
     "dies at once": (rpc("--die-at-start", "SEGV"), {}, r"killed by SIGSEGV.* before it was ready"),
     "killed at once": (rpc("--die-at-start", "KILL"), {}, r"killed by SIGKILL.* before it was ready"),
     "never ready": (rpc("--never-ready"), {"start_timeout": "200ms"}, r"was not ready within 200 ms \(start_timeout\)"),

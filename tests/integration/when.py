@@ -2,6 +2,7 @@
 import contextlib
 import os
 import re
+import time
 
 import harness
 from harness import read_file, wait_until
@@ -66,10 +67,21 @@ def check_nothing_leaks(h, before, case):
                lambda: f"before: {before.as_words()}\nafter: {Counts(h).as_words()}\nlog: {h.log[-3000:]}")
 
 
+def quiet_counts(h):
+    """What it holds when nobody asks it anything: the end of a request is seen a moment after its answer."""
+    last, since = Counts(h), time.monotonic()
+    while time.monotonic() - since < 0.05:
+        time.sleep(0.01)
+        now = Counts(h)
+        if now.as_words() != last.as_words():
+            last, since = now, time.monotonic()
+    return last
+
+
 @contextlib.contextmanager
 def no_leak(h):
     """Counts descriptors of the master, its processes, its memory, and files in the runtime directory before and after."""
-    before, memory_before = Counts(h), memory(h.pid)
+    before, memory_before = quiet_counts(h), memory(h.pid)
     case = Case(None)
     yield case
     check_nothing_leaks(h, before, case)
@@ -108,3 +120,34 @@ def nothing_stays(h):
     assert not harness.processes_of(h.name), h.tell()
     mine = {os.path.basename(h.log_path), os.path.basename(h.config)}
     assert [f for f in files_below(h.place) if f not in files and f not in mine] == [], h.tell()
+
+
+def said(h, text, **more):
+    """A text of the list with this instance's file, directory and so on in it."""
+    return text.format(config=h.config, place=h.place, pid=h.pid if h.process else None, name=h.name, **more)
+
+
+def check_start_refused(h, text, code=78, **more):
+    """Starts it, and it ends with exactly this on its standard error, and with nothing left."""
+    with nothing_stays(h):
+        h.end_early(code=code, write=False, **more)
+    assert without_time(h.log) == text, f"it said:\n{without_time(h.log)}and not:\n{text}"
+
+
+def without_time(log):
+    return re.sub(r"(?m)^\d{4}-\d\d-\d\dT\S+ ", "", log)
+
+
+STILL = "still serving: pool api generation 1 with 2 of 2 workers"
+
+
+def check_reload_refused(h, text, problems=1):
+    """`handover reload` says exactly this, and so does the log; the old workers are the same."""
+    old, since = h.pids(), h.mark()
+    done = h.cli("reload")
+    number = h.status()["last_reload"]["id"]
+    message = (f"reload {number} failed: the configuration has {problems} mistake{'s' if problems > 1 else ''}; {STILL}")
+    assert (done.returncode, done.stderr) == (78, f"{text}handover: {message}\n"), done
+    log = without_time(h.log[since:])
+    assert f"error {message}\n" + "".join(f"error   {line}\n" for line in text.splitlines()) in log, log
+    assert h.pids() == old

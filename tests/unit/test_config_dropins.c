@@ -61,8 +61,8 @@ static void test_dropin_mistakes(void **state)
 	    "x.ini.d/1.ini:5: [pool:apii] command: is missing; say what a worker runs\n"
 	    "x.ini.d/1.ini:5: [pool:apii] ready: is missing; say how a worker becomes ready: "
 	    "notify, delay:2s, fd:N or exec:CMD\n"
-	    "x.ini.d/2.ini: is no regular file\n"
-	    "x.ini.d/3.ini: cannot be read: No such file or directory\n");
+	    "x.ini.d/2.ini: is a directory\n"
+	    "x.ini.d/3.ini: is a symbolic link to 'nowhere', which does not exist\n");
 }
 
 static void test_dropin_directory(void **state)
@@ -106,7 +106,7 @@ static void test_unreadable(void **state)
 	assert_int_equal(mkdir(path, 0755), 0);
 	reading_run(&reading);
 	assert_int_equal(reading.r, -EISDIR);
-	assert_string_equal(reading.said.data, "x.ini: is no regular file\n");
+	assert_string_equal(reading.said.data, "x.ini: is a directory\n");
 	reading_end(&reading);
 
 	big = malloc(CONFIG_FILE_MAX + 1);

@@ -280,6 +280,7 @@ static void test_bytes_that_are_no_text(void **state)
 	static const char utf16[] = "\xff\xfe[\0p\0o\0o\0l\0";
 	static const char elf[] = "\x7f"
 				  "ELF\x02\x01\x01\0\0\0\0\0";
+	char control[101];
 
 	(void)state;
 	assert_bytes_said(
@@ -289,6 +290,10 @@ static void test_bytes_that_are_no_text(void **state)
 	assert_bytes_said(
 	    elf, sizeof(elf) - 1,
 	    "x.ini:1: contains a NUL byte, so this is no text file; nothing of it is used\n");
+	memset(control, '\x01', sizeof(control));
+	assert_bytes_said(control, sizeof(control),
+			  "x.ini: contains more than 100 control characters, so this is no text "
+			  "file; nothing of it is used\n");
 	assert_said(WITH("environment = A=\x1b[31m"),
 		    "x.ini:3: [pool:api] the line contains a control character (0x1b)\n");
 	assert_said(WITH("[pool:\x01]"), "x.ini:1: [pool:api] ready: is missing; say how a worker "

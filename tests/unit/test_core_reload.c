@@ -162,8 +162,10 @@ static void a_thousand_in_the_background_are_one(void **state)
 	start_rolling(sim, 1);
 	for (int n = 0; n < 1000; n++)
 		ask(sim, (struct request){.id = 0});
+	ask(sim, (struct request){.id = 1, .join = 2}); /* and leave room for others */
 	sim_run(sim, 10 * SEC);
-	assert_int_equal(sim_count(sim, ORDER_PREPARE, CORE_NONE), 2); /* the first ran already */
+	assert_int_equal(sim_answers(sim, 1, RESULT_COMMITTED), 1);
+	assert_int_equal(sim_count(sim, ORDER_PREPARE, CORE_NONE), 3); /* the first ran already */
 }
 
 /* There is an end to waiting; but a place is kept for what nobody can be told of. */

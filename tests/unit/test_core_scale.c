@@ -2,7 +2,7 @@
  * test_core_scale.c - thousands of workers: what a start, a reload and a stop cost grows with their
  * number, and no faster. Counted in steps and orders; times are told, and not judged.
  */
-#include "core_sim.h"
+#include "core_story.h"
 
 #include <time.h>
 
@@ -144,12 +144,40 @@ static void all_crash_together(void **state)
 	sim_free(sim);
 }
 
+/* All hang at one moment: many steps, each of a bounded size. */
+static void all_hang_together(void **state)
+{
+	enum { WORKERS = 10000 };
+	struct sim *sim = sim_new(3 * WORKERS, 1);
+	struct pool_params params = sim_params(WORKERS);
+	struct cost cost;
+
+	(void)state;
+	params.watchdog = 10 * SEC;
+	sim_add(sim, &params);
+	sim_start(sim);
+	sim_run(sim, 1 * SEC);
+	sim_rule(sim, 0, 0)->ping_every = 5 * SEC;
+	sim->order_most = 0;
+	begin_count(sim, &cost);
+	sim_run(sim, 10 * SEC);
+	end_count(sim, &cost);
+	tell("hangs", WORKERS, &cost);
+	assert_int_equal(sim_entered(sim, 0, WORKER_DUMPING), WORKERS);
+	assert_int_equal(sim_count(sim, ORDER_KILL, 0), WORKERS);
+	assert_true(sim->order_most <= 256 * 6);
+	assert_int_equal(sim_serving(sim, 0, 1), WORKERS);
+	sim_simple(sim, EVENT_STOP_NOW);
+	sim_free(sim);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(all_at_once),
 	    cmocka_unit_test(ten_at_a_time),
 	    cmocka_unit_test(all_crash_together),
+	    cmocka_unit_test(all_hang_together),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
