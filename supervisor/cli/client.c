@@ -91,12 +91,11 @@ static void take_line(struct request *request, char *line, size_t len)
 static void take_lines(struct request *request)
 {
 	struct buf rest = {.max = request->body.max};
-	char *at = request->body.data;
-	char *end = at + request->body.len;
-	char *newline;
+	char *at = request->body.data, *end, *newline;
 
-	if (at == NULL || memchr(at, '\n', (size_t)(end - at)) == NULL)
+	if (at == NULL || memchr(at, '\n', request->body.len) == NULL)
 		return;
+	end = at + request->body.len;
 	while ((newline = memchr(at, '\n', (size_t)(end - at))) != NULL) {
 		take_line(request, at, (size_t)(newline - at));
 		at = newline + 1;

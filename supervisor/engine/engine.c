@@ -11,6 +11,22 @@
 #include "engine/orders.h"
 #include "engine/proc.h"
 
+/* A turn of the loop spends no more than this on what comes from workers. */
+#define ENGINE_TURN_MAX (10 * USEC_PER_MSEC)
+
+bool engine_turn_is_long(struct engine *engine)
+{
+	usec_t now = clock_now();
+	struct timeval turn;
+
+	event_base_gettimeofday_cached(engine->base, &turn);
+	if (timercmp(&turn, &engine->turn, !=)) {
+		engine->turn = turn;
+		engine->turn_began = now;
+	}
+	return now - engine->turn_began > ENGINE_TURN_MAX;
+}
+
 void engine_arm(struct event *timer, usec_t delay)
 {
 	struct timeval tv = {.tv_sec = (time_t)(delay / USEC_PER_SEC),

@@ -224,6 +224,8 @@ struct engine {
 	size_t spawn_first, spawn_n, spawn_size;
 	struct core_event queue[ENGINE_QUEUE_MAX]; /* facts that wait for the model, a ring */
 	size_t queue_first, queue_n;
+	struct timeval turn; /* the loop's present one, by its cached time */
+	usec_t turn_began;
 	bool stepping;
 	bool launching;
 	struct proc *buried;	       /* gone in this step: freed behind it */
@@ -271,6 +273,11 @@ void engine_post_worker(struct engine *engine, const struct worker_ref *ref,
 struct pool_runtime *engine_find_pool(struct engine *engine, const char *name, uint32_t *ret_index);
 /* The process behind a reference; also one that was buried in this step. NULL: unknown. */
 struct proc *engine_find_proc(struct engine *engine, const struct worker_ref *ref);
+/*
+ * Has this turn of the loop taken so long that what is left should wait for the next one? For
+ * callbacks of which there may be thousands in a turn; what they leave unread comes again.
+ */
+bool engine_turn_is_long(struct engine *engine);
 /* Arms or disarms a one-shot timer; USEC_INFINITY disarms. */
 void engine_arm(struct event *timer, usec_t delay);
 /* Sees to it that the model's pool has entries for a rollout to size slots. 0 or -ENOMEM. */

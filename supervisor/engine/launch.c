@@ -461,7 +461,7 @@ void launch_queue(struct engine *engine, const struct worker_ref *ref)
 	engine->spawns[engine->spawn_n++] = *ref;
 }
 
-void launch_waiting(struct engine *engine)
+static void launch_some(struct engine *engine)
 {
 	usec_t until;
 
@@ -480,9 +480,17 @@ void launch_waiting(struct engine *engine)
 	engine_arm(engine->slice, engine->spawn_n > 0 ? 0 : USEC_INFINITY);
 }
 
+/* Called after each fact, of which a turn of the loop may have hundreds: only one of them starts
+ * workers. */
+void launch_waiting(struct engine *engine)
+{
+	if (!evtimer_pending(engine->slice, NULL))
+		launch_some(engine);
+}
+
 void launch_slice(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	launch_waiting(arg);
+	launch_some(arg);
 }

@@ -89,6 +89,8 @@ static void orders_escalation(struct engine *engine, struct proc *proc, const st
 	else if (order->from == WORKER_DUMPING)
 		buf_printf(&text, " is still there %s after the dump signal",
 			   DURATION_TEXT(spec->dump_timeout));
+	else if (order->from == WORKER_STARTING || order->from == WORKER_SERVING)
+		buf_printf(&text, " has to go at once (%s)", end_reason_name(order->reason));
 	else
 		buf_printf(&text, " has not ended within its %s (%s)", DURATION_TEXT(took),
 			   end_reason_name(order->reason));

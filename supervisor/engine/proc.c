@@ -128,7 +128,7 @@ static void proc_exited(evutil_socket_t fd, short what, void *arg)
 	bool told;
 
 	(void)what;
-	if (reap_peek(fd, &proc->exit) == 0)
+	if (engine_turn_is_long(engine) || reap_peek(fd, &proc->exit) == 0)
 		return;
 	/* while the zombie holds its pid, the group cannot be anybody else's: what it left behind
 	 * ends with it */
@@ -279,6 +279,8 @@ static void proc_notified(evutil_socket_t fd, short what, void *arg)
 	int r = 1;
 
 	(void)what;
+	if (engine_turn_is_long(engine))
+		return;
 	for (int n = 0; n < PROC_NOTIFY_BURST; n++) {
 		/* what it said may have ended it */
 		if (engine_find_proc(engine, &ref) != proc || proc_is_flooded(proc))

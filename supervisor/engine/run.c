@@ -135,7 +135,7 @@ static int run_set_directory(struct engine *engine, const char *given)
  * meanwhile is read before anybody's time is up. A turn of the loop brings 32 events at first, and
  * twice as many each time that there are more.
  */
-#define RUN_LATE (100 * USEC_PER_MSEC)
+#define RUN_LATE (20 * USEC_PER_MSEC)
 enum { RUN_LATE_TURNS = 8 };
 
 static void run_time(evutil_socket_t fd, short what, void *arg)

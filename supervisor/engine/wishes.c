@@ -73,7 +73,8 @@ static void wish_grant(struct engine *engine, struct wish *wish, const struct ou
 
 uint64_t engine_wish(struct engine *engine, struct wish *wish)
 {
-	struct wish *queued = wish_find_queued(engine, wish);
+	bool stops = instance_is_stopping(engine->model);
+	struct wish *queued = stops ? NULL : wish_find_queued(engine, wish);
 	uint64_t id = wish->done != NULL ? ++engine->wish_ids : 0;
 	struct core_event event = {.kind = EVENT_REQUEST};
 
@@ -83,10 +84,11 @@ uint64_t engine_wish(struct engine *engine, struct wish *wish)
 		    "%s%s%s asked for by %s%s", wish_kind_name(wish->kind),
 		    wish->pool != NULL ? " of pool " : "", wish->pool != NULL ? wish->pool : "",
 		    wish->by,
-		    queued != NULL		  ? ", joins the one that waits"
+		    stops			  ? ", refused: the instance stops"
+		    : queued != NULL		  ? ", joins the one that waits"
 		    : engine->undertaking.running ? ", waits for the one that runs"
 						  : "");
-	if (id == 0 && queued != NULL) {
+	if (id == 0 && (queued != NULL || stops)) {
 		wish_free(wish);
 		return 0;
 	}

@@ -15,8 +15,8 @@ MOST_WORKERS = 5000
 
 
 def most_workers():
-    """As many as descriptors allow: three for each, and some for the rest."""
-    return min(MOST_WORKERS, (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 200) // 3)
+    """As many as descriptors allow: handoverd wants four for each (one of them for a moment), and some for the rest."""
+    return min(MOST_WORKERS, (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 256) // 4)
 
 
 def parts(bench, quick):

@@ -12,7 +12,7 @@ import time
 
 from supervisors import Bare, BareSpawn, Hold, Ours, free_port, now, program, wait_until
 
-Row = collections.namedtuple("Row", "name unit ours baseline against ratio goal met", defaults=("", None, "", None))
+Row = collections.namedtuple("Row", "name unit ours baseline against ratio goal met", defaults=(None, "", None, "", None))
 MS, US = 1e6, 1e3
 
 
@@ -108,7 +108,7 @@ class Bench:
             if words and int(words[0]) > began:
                 answered = now()
                 break
-        ready = supervisor.notify.wait_ready()
+        ready = supervisor.wait_ready()
         supervisor.wait_children(supervisor.workers)
         return answered - began - (int(words[1]) - int(words[0])), ready - began
 
@@ -164,7 +164,7 @@ class Bench:
                 load.stdin.write(b"window on\n")
                 load.stdin.flush()
                 supervisor.reload()
-                supervisor.notify.wait_ready()
+                supervisor.wait_ready()
                 supervisor.wait_children(supervisor.workers)
                 load.stdin.write(b"window off\n")
                 load.stdin.flush()
@@ -230,7 +230,7 @@ class Bench:
             before = ours.memory()[0]
             for _ in range(reloads):
                 ours.reload()
-                ours.notify.wait_ready()
+                ours.wait_ready()
                 ours.wait_children(n)
             time.sleep(0.2)
             after = ours.memory()[0]
@@ -271,7 +271,7 @@ class Bench:
             with Ours(n) as ours:
                 ours.start(wait=False)
                 start += self._ask_until(ours, lambda ours=ours: ours.stamps.count() == n)
-                ours.notify.wait_ready()
+                ours.wait_ready()
                 rest += [ours.status() / MS for _ in range(30)]
                 ours.signal(signal.SIGTERM)
                 stop += self._ask_until(ours, ours.has_ended)

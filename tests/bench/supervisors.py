@@ -68,21 +68,13 @@ class Notify:
         self.address = "@handover-bench-%d-%d" % (os.getpid(), now())
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind("\0" + self.address[1:])
-        self.socket.settimeout(PATIENCE)
 
-    def wait_ready(self):
-        """When READY=1 came."""
-        while b"READY=1" not in self.socket.recv(4096):
-            pass
-        return now()
-
-    def forget(self):
-        """What came so far: handoverd says READY=1 twice at its start."""
-        self.socket.settimeout(0)
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                self.socket.recv(4096)
-        self.socket.settimeout(PATIENCE)
+    def receive(self, patience):
+        """A message, or b"" if none came in time."""
+        self.socket.settimeout(patience)
+        with contextlib.suppress(BlockingIOError, TimeoutError):
+            return self.socket.recv(4096)
+        return b""
 
 
 class Supervisor:
@@ -109,8 +101,16 @@ class Supervisor:
                    (os.POSIX_SPAWN_DUP2, 1, 2)]
         self.began = now()
         self.pid = os.posix_spawn(arguments[0], arguments, environment, file_actions=actions)
-        self.ready = self.notify.wait_ready() if wait else None
+        self.ready = self.wait_ready() if wait else None
         return self
+
+    def wait_ready(self):
+        """When READY=1 came."""
+        end = time.monotonic() + PATIENCE
+        while b"READY=1" not in self.notify.receive(0.5):
+            if self.has_ended() or time.monotonic() > end:
+                raise RuntimeError(f"{self.name} does not get ready:\n{self.log()[-2000:]}")
+        return now()
 
     def log(self):
         with open(os.path.join(self.place, "log"), encoding="utf-8", errors="replace") as file:
@@ -121,7 +121,8 @@ class Supervisor:
 
     def reload(self):
         """Tells it to. When it was told."""
-        self.notify.forget()
+        while self.notify.receive(0):  # handoverd says READY=1 twice at its start
+            pass
         began = now()
         self.signal(signal.SIGHUP)
         return began

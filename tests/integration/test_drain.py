@@ -94,8 +94,8 @@ def test_an_extension_that_is_used(handover):
     h = handover()
     port = h.socket("web")
     h.pool("api", rpc("--stubborn"), sockets="web", drain_timeout="700ms", drain_extend_max="20s")
-    h.pool("slow", steps("notify-on:TERM:EXTEND_TIMEOUT_USEC=20000000|STATUS=finishing", f"await:{h.path('go')}", "exit:0"),
-           ready="delay:0", drain_timeout="100ms", drain_extend_max="20s")
+    h.pool("slow", steps("notify-on:TERM:EXTEND_TIMEOUT_USEC=20000000|STATUS=finishing", "ready", f"await:{h.path('go')}", "exit:0"),
+           drain_timeout="100ms", drain_extend_max="20s")
     h.start()
     pid = h.pids("slow")[0]
     h.good_reload()
@@ -307,7 +307,7 @@ def test_ctrl_c_twice_skips_the_rest_of_the_budgets(handover):
 
 def test_a_repeated_sigterm_is_only_logged(handover):
     h = handover()
-    h.pool("api", steps("say-on:TERM:heard", f"await:{h.path('go')}", "exit:0"), ready="delay:0", stop_timeout="1h")
+    h.pool("api", steps("say-on:TERM:heard", "ready", f"await:{h.path('go')}", "exit:0"), stop_timeout="1h")
     h.start()
     h.signal(signal.SIGTERM)
     h.wait_log("heard")
@@ -322,7 +322,7 @@ def test_a_repeated_sigterm_is_only_logged(handover):
 
 def test_sigquit_stops_too_and_a_sighup_while_stopping_does_nothing(handover):
     h = handover()
-    h.pool("api", steps("say-on:TERM:heard", f"await:{h.path('go')}", "exit:0"), ready="delay:0", stop_timeout="1h")
+    h.pool("api", steps("say-on:TERM:heard", "ready", f"await:{h.path('go')}", "exit:0"), stop_timeout="1h")
     h.start()
     h.signal(signal.SIGQUIT)
     h.wait_log("heard")

@@ -70,7 +70,7 @@ def test_an_address_that_cannot_be_had_at_the_start(handover, make):
 def test_an_address_that_cannot_be_had_at_a_reload(handover, make):
     h = handover()
     port = h.socket("web")
-    h.pool("api", rpc(), sockets="web", workers=2)
+    h.pool("api", rpc(), sockets="web", workers=2, stop_timeout="200ms")
     h.start()
     old = h.pids()
     with contextlib.ExitStack() as ends, no_loss_and_no_leak(h, port):
@@ -148,7 +148,7 @@ def test_an_address_that_cannot_be_right_at_the_start(handover, make):
 def test_an_address_that_cannot_be_right_at_a_reload(handover, make):
     h = handover()
     port = h.socket("web")
-    h.pool("api", rpc(), sockets="web", workers=2)
+    h.pool("api", rpc(), sockets="web", workers=2, stop_timeout="200ms")
     h.start()
     with contextlib.ExitStack() as ends, no_loss_and_no_leak(h, port):
         listen, text = make(h, ends)
@@ -201,7 +201,7 @@ def test_an_address_without_the_right_at_the_start(handover, make):
 def test_an_address_without_the_right_at_a_reload(handover):
     h = handover()
     port = h.socket("web")
-    h.pool("api", rpc(), sockets="web", workers=2)
+    h.pool("api", rpc(), sockets="web", workers=2, stop_timeout="200ms")
     h.start(**run_as_nobody(h))
     with no_loss_and_no_leak(h, port):
         h.socket("more", "tcp://127.0.0.1:81")
@@ -216,7 +216,7 @@ def test_an_address_without_the_right_at_a_reload(handover):
 def test_an_address_that_is_not_local_yet_with_freebind(handover):
     h = handover()
     port = h.socket("web")
-    h.pool("api", rpc(), sockets="web", workers=2)
+    h.pool("api", rpc(), sockets="web", workers=2, stop_timeout="200ms")
     h.start()
     with no_loss_and_no_leak(h, port) as case:
         case.more_descriptors = 1
@@ -231,7 +231,7 @@ def test_an_address_that_is_not_local_yet_with_freebind(handover):
 def test_an_address_of_another_instance(handover):
     one, two = handover("one"), handover("two")
     port = one.socket("web")
-    one.pool("api", rpc(), sockets="web", workers=2)
+    one.pool("api", rpc(), sockets="web", workers=2, stop_timeout="200ms")
     one.start()
     two.socket("web", f"tcp://127.0.0.1:{port}")
     two.pool("api", rpc(), sockets="web")
@@ -246,7 +246,7 @@ def test_a_path_left_over_from_a_killed_master(handover):
     h = handover()
     path = h.path("api.sock")
     h.socket("web", f"unix:{path}")
-    h.pool("api", rpc(), sockets="web", workers=2)
+    h.pool("api", rpc(), sockets="web", workers=2, stop_timeout="200ms")
     h.start()
     h.process.kill()
     h.process.wait()
@@ -270,7 +270,7 @@ def test_a_path_left_over_from_a_killed_master(handover):
 def test_sockets_that_come_go_and_move(handover):
     h = handover()
     port = h.socket("web")
-    h.pool("api", rpc(), sockets="web", workers=2)
+    h.pool("api", rpc(), sockets="web", workers=2, stop_timeout="200ms")
     h.start()
     path = h.path("more.sock")
     with no_loss_and_no_leak(h, port):

@@ -83,7 +83,7 @@ def test_a_command_that_cannot_be_run_at_a_reload(handover, make, text):
 
 def serve(h, **more):
     port = h.socket("web")
-    h.pool("api", rpc("--version", 1), sockets="web", workers=2)
+    h.pool("api", rpc("--version", 1), sockets="web", workers=2, stop_timeout="200ms")
     h.start(**more)
     return port
 
@@ -113,7 +113,7 @@ def test_no_right_to_change_user_at_a_reload(handover, change, text):
     with no_loss_and_no_leak(h, port):
         h.section("pool:api", **change)
         h.write()
-        check_reload_refused(h, said(h, f"{{config}}:8: [pool:api] {text}\n"))
+        check_reload_refused(h, said(h, f"{{config}}:9: [pool:api] {text}\n"))
 
 
 @pytest.mark.needs_root
@@ -228,7 +228,7 @@ def test_ready_from_a_stranger(handover):
     with no_loss_and_no_leak(h, port):
         since = h.mark()
         with h.api.lines("POST", "/v1/reload", pool="side", progress=True) as lines:
-            address = h.json_of("dump")["env"]["NOTIFY_SOCKET"]
+            address = next(item.split("=", 1)[1] for item in h.json_of("dump")["env"] if item.startswith("NOTIFY_SOCKET="))
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stranger:
                 stranger.sendto(b"READY=1", "\0" + address[1:])
             text = h.wait_log(rf"warning (pool side slot 0 generation 2 pid \d+: ignoring a message .*)", since=since)[1]

@@ -13,7 +13,7 @@ MIB = 1 << 20
 
 def serve(h, **more):
     port = h.socket("web")
-    h.pool("api", rpc("--version", 1), sockets="web", workers=2)
+    h.pool("api", rpc("--version", 1), sockets="web", workers=2, stop_timeout="200ms")
     h.start(**more)
     return port
 
@@ -133,7 +133,7 @@ def write_dropins(h, files):
 def with_max_processes(h):
     """The key in line 8 that a drop-in contradicts."""
     port = h.socket("web")
-    h.pool("api", rpc("--version", 1), sockets="web", workers=2, max_processes=5)
+    h.pool("api", rpc("--version", 1), sockets="web", workers=2, max_processes=5, stop_timeout="200ms")
     return port
 
 
@@ -213,7 +213,7 @@ def test_keys_whose_change_leaves_the_workers(handover):
     h = handover()
     path = h.path("web.sock")
     h.socket("web", f"unix:{path}")
-    h.pool("api", rpc(), sockets="web", workers=2)
+    h.pool("api", rpc(), sockets="web", workers=2, stop_timeout="200ms")
     h.start()
     old = h.pids()
     with no_loss_and_no_leak(h, path) as case:

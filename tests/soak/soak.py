@@ -5,6 +5,7 @@ import argparse
 import collections
 import os
 import shutil
+import signal
 import sys
 import time
 
@@ -130,8 +131,8 @@ class Soak:
         print(f"\nTransactions that the master carried out: {len(transactions)}, of which "
               f"{sum(e['event'] == 'reload-committed' for e in transactions)} committed; workers started: "
               f"{len(service.watch.all('worker-started'))}, crashed: {len(service.watch.all('worker-crashed'))}")
-        print("\nRequests (latency from when a request was due, without the time that it asked for; steady: before the first reload; "
-              "inside: between the request for a reload and its result):")
+        print("\nRequests (latency from when a request was due, without the time that it asked for; steady: before the first "
+              "reload; inside: between the request for a reload and its result):")
         print("\n".join(soak_figures.table(soak_figures.request_rows(requests, service.windows, steady_until))))
         rows = soak_figures.killed_rows(requests, service.kills)
         print(f"\nLost with workers that the soak killed ({len(service.kills)} kills):")
@@ -140,11 +141,12 @@ class Soak:
 
     def _print_rest(self, before, after):
         drains = self.service.watch.drains()
-        for title, list_ in (("of all", drains), ("but for those that hung", [e for e in drains if not self.service.is_hung(e["pid"])])):
-            if list_:
-                longest = max(list_, key=lambda event: event["after_ms"])
-                print(f"{chr(10) if title == 'of all' else ''}Longest drain {title} ({len(list_)}): {longest['after_ms']} ms (pool {longest['pool']} "
-                      f"pid {longest['pid']}, budget {soak_service.DRAIN_SECONDS} s and {soak_service.DUMP_SECONDS} s for a dump)")
+        print(f"\nDrains, each with a budget of {soak_service.DRAIN_SECONDS} s, and {soak_service.DUMP_SECONDS} s for a dump:")
+        rows = [("", "drains", "longest ms", "of")]
+        for what, events in (("all", drains), ("without a hang", [e for e in drains if not self.service.is_hung(e["pid"])])):
+            longest = max(events, key=lambda event: event["after_ms"])
+            rows.append((what, len(events), longest["after_ms"], f"pool {longest['pool']} pid {longest['pid']}"))
+        print("\n".join(soak_figures.table(rows)))
         print("\nThe master at rest:")
         rows = [("", "start", "end")]
         rows += [("descriptors", len(before.descriptors), len(after.descriptors)), ("PSS KiB", before.pss, after.pss),
@@ -165,4 +167,6 @@ class Soak:
 
 
 if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGTERM):  # so that nothing is left behind
+        signal.signal(number, lambda *_: sys.exit(130))
     sys.exit(Soak(parse_arguments()).run())

@@ -228,7 +228,7 @@ def reload_hang(s, random, version):
     pool = random.choice(("web", "grpc"))
     if pool == "grpc":  # which would cut its calls itself, ahead of the master
         s.want(version, pool, options=["--stubborn"])
-        must_commit(reload(s, pool=pool))
+        must_commit(s.h.reload(pool=pool, wait="drained"))  # no older one can take it
         s.committed(pool)
     s.hang(pool)
     s.want(version, *pick_pools(random), pool)
@@ -257,14 +257,14 @@ def bad_version(pattern, keys=None, **options):
     return action
 
 
-reload_exits = bad_version("exited with code 3", web=["--exit-at-start", 3], local=["--exit-at-start", 3],
+reload_exits = bad_version(r"exited with code 3\b", web=["--exit-at-start", 3], local=["--exit-at-start", 3],
                            grpc=["--exit-at-start", 3], batch=["exit:3"])
-reload_dies = bad_version("killed by SIGABRT", web=["--die-at-start", "ABRT"], local=["--die-at-start", "ABRT"], batch=["die:ABRT"])
-reload_never_ready = bad_version(r"was not ready within 400 ms", {"start_timeout": "400ms"}, web=["--never-ready"],
+reload_dies = bad_version(r"killed by SIGABRT\b", web=["--die-at-start", "ABRT"], local=["--die-at-start", "ABRT"], batch=["die:ABRT"])
+reload_never_ready = bad_version(r"was not ready within 400 ms\b", {"start_timeout": "400ms"}, web=["--never-ready"],
                                  local=["--never-ready"], grpc=["--never-ready"], batch=["await:/nowhere"])
 reload_hangs_at_start = bad_version(r"was not ready within 300 ms", {"start_timeout": "300ms", "drain_timeout": "200ms"},
                                     batch=["ignore:TERM", "await:/nowhere"])
-reload_dies_when_ready = bad_version(r"exited with code 4 .* after it was ready", {"min_ready": "5s"},
+reload_dies_when_ready = bad_version(r"exited with code 4\b.* after it was ready", {"min_ready": "5s"},
                                      batch=["ready", "sleep:100", "exit:4"])
 
 
@@ -310,7 +310,7 @@ def reload_new_worker_dies(s, random, version):
         asking, _, since = begin_held_up(s, version)
         pid = s.watch.wait(since, event="worker-started", pool=pool)["pid"]
         s.kill(pool, pid, "kill -9 of a new one in a reload")
-        must_fail(asking.result(), 409, rf"pool {pool} slot \d+ generation \d+ pid {pid} killed by SIGKILL")
+        must_fail(asking.result(), 409, rf"pool {pool} slot \d+ generation \d+ pid {pid} killed by SIGKILL\b")
     restore(s, before)
     return "failed, old ones serve on"
 

@@ -15,7 +15,7 @@
 #endif
 #endif
 #ifndef STEPS
-#define STEPS 1200000
+#define STEPS 1050000
 #endif
 
 /* ---- a life ---- */

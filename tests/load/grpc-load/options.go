@@ -40,7 +40,7 @@ func parseOptions() options {
 	flag.StringVar(&o.records, "records", "", "write one line per call to this `file` (CSV)")
 	flag.Var(&o.unaryNew, "unary-new", "`RATE`: calls a second, a new connection for each")
 	flag.Var(&o.pickFirst, "pick-first", "`RATE,CONNS`: calls on long-lived connections")
-	flag.Var(&o.roundRobin, "round-robin", "`RATE,CONNS`: calls over connections that watch the server's health")
+	flag.Var(&o.roundRobin, "round-robin", "`RATE,CHANNELS`: calls over round_robin channels that watch the server's health")
 	flag.Var(&o.slow, "slow", "`RATE,MIN_MS,MAX_MS`: calls that take so long")
 	flag.Var(&o.streams, "streams", "`RATE,MSGS,MS`: server streams of so many messages, one each so many ms")
 	flag.Usage = usage

@@ -74,21 +74,21 @@ func newUnaryNew(options options, _ *numberList) (*stream, error) {
 }
 
 func newPickFirst(options options, wanted *numberList) (*stream, error) {
-	conns, err := newChannels(options, int(wanted.whole(1)))
+	conns, err := newChannels(options, int(wanted.whole(1)), dial)
 	return &stream{name: "pick-first", next: func(n int64) job {
 		return job{channel: conns.at(n), request: quickRequest(n)}
 	}}, err
 }
 
 func newRoundRobin(options options, wanted *numberList) (*stream, error) {
-	channel, err := dialRoundRobin(options, int(wanted.whole(1)))
+	conns, err := newChannels(options, int(wanted.whole(1)), dialRoundRobin)
 	return &stream{name: "round-robin", next: func(n int64) job {
-		return job{channel: channel, request: quickRequest(n)}
+		return job{channel: conns.at(n), request: quickRequest(n)}
 	}}, err
 }
 
 func newSlow(options options, wanted *numberList) (*stream, error) {
-	conns, err := newChannels(options, ownConnections)
+	conns, err := newChannels(options, ownConnections, dial)
 	shortest, longest := wanted.whole(1), wanted.whole(2)
 	return &stream{name: "slow", next: func(n int64) job {
 		delay := shortest + rand.Int63n(longest-shortest+1)
@@ -97,7 +97,7 @@ func newSlow(options options, wanted *numberList) (*stream, error) {
 }
 
 func newServerStreams(options options, wanted *numberList) (*stream, error) {
-	conns, err := newChannels(options, ownConnections)
+	conns, err := newChannels(options, ownConnections, dial)
 	messages, delay := wanted.whole(1), wanted.whole(2)
 	return &stream{name: "streams", next: func(n int64) job {
 		return job{channel: conns.at(n), request: &echo.Request{Number: n, DelayMs: delay, Messages: messages}}
