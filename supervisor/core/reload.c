@@ -242,6 +242,10 @@ void reload_prepared(struct instance *instance, const struct pool_change *change
 	if (instance->transaction.state != TRANSACTION_PREPARING)
 		return;
 	if (reload_is_abandoned(instance)) {
+		for (uint32_t p = 0; p < CORE_POOLS_MAX; p++)
+			if (changes[p].kind == CHANGE_ADD) /* its place is not needed after all */
+				pool_drain_all(&instance->pools[p], POOL_RETIRING, END_UNDO, now,
+					       plan);
 		reload_give_up(instance, RESULT_ABORTED, CAUSE_CALLER_GONE, plan);
 		reload_next(instance, plan);
 		return;

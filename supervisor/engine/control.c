@@ -42,12 +42,21 @@ static int bind_private(int fd, const struct sockaddr_un *address)
 	return r;
 }
 
+/* Does somebody listen there? One left over from an instance that was killed refuses. */
+static bool is_answered(const struct sockaddr_un *address)
+{
+	cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	return fd != -1 && (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
+			    errno == EAGAIN);
+}
+
 /* Bound under another name and renamed: at every moment there is a socket that answers, or none.
  */
 static int open_socket(const char *path, int *ret_fd, char **ret_error)
 {
 	cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct sockaddr_un address = {.sun_family = AF_UNIX}, taken = address;
 	int r;
 
 	if (fd == -1)
@@ -57,6 +66,9 @@ static int open_socket(const char *path, int *ret_fd, char **ret_error)
 		return complain(ret_error, -ENAMETOOLONG,
 				"%s.new does not fit into the %zu bytes of a socket's address",
 				path, sizeof(address.sun_path) - 1);
+	strcpy(taken.sun_path, path); /* shorter */
+	if (is_answered(&taken))
+		return complain(ret_error, -EADDRINUSE, "another instance answers at %s", path);
 	if (unlink(address.sun_path) == -1 && errno != ENOENT)
 		return complain(ret_error, -errno, "cannot remove %s", address.sun_path);
 	r = bind_private(fd, &address);
@@ -75,6 +87,41 @@ static void log_libevent(int severity, const char *text)
 {
 	if (severity >= EVENT_LOG_WARN)
 		log_warning("libevent: %s", text);
+}
+
+static void remember_socket(struct control *control)
+{
+	struct stat st = {.st_ino = 0};
+
+	(void)!stat(control->path, &st); /* gone already: it will be noticed */
+	control->device = st.st_dev;
+	control->inode = st.st_ino;
+}
+
+bool control_is_there(const struct engine *engine)
+{
+	const struct control *control = engine->control;
+	struct stat st;
+
+	return stat(control->path, &st) == 0 && st.st_dev == control->device &&
+	       st.st_ino == control->inode;
+}
+
+int control_open_again(struct engine *engine, char **ret_error)
+{
+	struct control *control = engine->control;
+	int fd = -1, r;
+
+	*ret_error = NULL;
+	r = open_socket(control->path, &fd, ret_error);
+	if (r < 0)
+		return r;
+	remember_socket(control);
+	r = door_replace(control->local, fd);
+	if (r < 0)
+		return r;
+	control->has_group = false; /* its mode is that of a new one */
+	return control_set_group(engine, &engine->config->config->supervisor, ret_error);
 }
 
 int control_new(struct engine *engine, char **ret_error)
@@ -96,6 +143,7 @@ int control_new(struct engine *engine, char **ret_error)
 	}
 	r = open_socket(control->path, &fd, ret_error);
 	if (r == 0) {
+		remember_socket(control);
 		control->local = door_open(engine, fd, true);
 		r = control->local != NULL ? 0 : -ENOMEM;
 	}
@@ -111,7 +159,7 @@ void control_free(struct engine *engine)
 	if (control == NULL)
 		return;
 	control->closing = true;
-	if (control->local != NULL)
+	if (control->local != NULL && control_is_there(engine))
 		unlink(control->path);
 	door_close(control->local);
 	door_close(control->status);

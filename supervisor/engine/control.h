@@ -10,6 +10,11 @@
  * control_set_group() opens it for others. 0 or -errno with a sentence in ret_error (caller frees).
  */
 int control_new(struct engine *engine, char **ret_error);
+/* Is control.sock still what its path leads to? */
+bool control_is_there(const struct engine *engine);
+/* Opens it anew where somebody has deleted it; connections that there are stay. 0 or -errno, then
+ * nothing has changed; a sentence, or NULL, in ret_error (caller frees). */
+int control_open_again(struct engine *engine, char **ret_error);
 /*
  * Sends what can be sent at once, closes everything and unlinks control.sock. Wishes that were not
  * answered must not be answered any more: nobody is there for their done().

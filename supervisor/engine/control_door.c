@@ -131,12 +131,29 @@ static void door_listen(struct door *door, int fd)
 		fd_close(fd);
 		return;
 	}
-	if (evhttp_bind_listener(door->http, door->listener) == NULL) {
+	door->bound = evhttp_bind_listener(door->http, door->listener);
+	if (door->bound == NULL) {
 		evconnlistener_free(door->listener);
 		door->listener = NULL;
 		return;
 	}
 	evconnlistener_set_error_cb(door->listener, door_failed);
+}
+
+int door_replace(struct door *door, int fd)
+{
+	struct evhttp_bound_socket *bound = door->bound;
+	struct evconnlistener *listener = door->listener;
+
+	door_listen(door, fd);
+	if (door->listener == NULL) {
+		door->listener = listener;
+		door->bound = bound;
+		return -ENOMEM;
+	}
+	evhttp_del_accept_socket(door->http, bound);
+	door_set_accepting(door);
+	return 0;
 }
 
 static void door_set_limits(struct door *door)

@@ -50,8 +50,9 @@ struct door {
 	bool local; /* control.sock: changes are taken here only */
 	struct evhttp *http;
 	struct evconnlistener *listener;
-	struct event *resume; /* accepts again, a while after that failed */
-	struct event *greet;  /* gets hold of connections that evhttp has just made */
+	struct evhttp_bound_socket *bound; /* evhttp's name for it */
+	struct event *resume;		   /* accepts again, a while after that failed */
+	struct event *greet;		   /* gets hold of connections that evhttp has just made */
 	struct conn_list fresh, conns;
 	unsigned n, n_long;
 	bool paused, closing;
@@ -60,7 +61,9 @@ struct door {
 
 struct control {
 	struct door *local, *status;
-	char *path;	   /* of control.sock */
+	char *path;   /* of control.sock */
+	dev_t device; /* of it as we bound it */
+	ino_t inode;
 	char *status_host; /* what status listens on */
 	uint16_t status_port;
 	bool has_group;
@@ -73,6 +76,9 @@ struct control {
 
 /* Takes fd (listening, non-blocking) over, also on failure. NULL: no memory. */
 struct door *door_open(struct engine *engine, int fd, bool local);
+/* Another listening socket in the place of its own; takes fd over, also on failure. 0 or -ENOMEM.
+ */
+int door_replace(struct door *door, int fd);
 /* Sends what can be sent at once, and closes it with all its connections. Accepts NULL. */
 void door_close(struct door *door);
 

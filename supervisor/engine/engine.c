@@ -12,7 +12,7 @@
 #include "engine/proc.h"
 
 /* A turn of the loop spends no more than this on what comes from workers. */
-#define ENGINE_TURN_MAX (10 * USEC_PER_MSEC)
+#define ENGINE_TURN_MAX (5 * USEC_PER_MSEC)
 
 bool engine_turn_is_long(struct engine *engine)
 {

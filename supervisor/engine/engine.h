@@ -205,6 +205,9 @@ struct engine {
 	char *runtime_dir;
 	bool runtime_dir_made; /* by us: removed at the end */
 	int lock_fd;
+	int rundir_fd, rundir_watch; /* inotify */
+	struct event *rundir_event;
+	struct event *rundir_timer; /* makes anew what was deleted */
 	struct pool_runtime pools[CORE_POOLS_MAX];
 	struct engine_socket *sockets;
 	uint32_t socket_ids;

@@ -17,7 +17,7 @@
 extern char **environ;
 
 /* A turn of the loop spends no more than this on starting: the next one belongs to everybody. */
-#define LAUNCH_SLICE (10 * USEC_PER_MSEC)
+#define LAUNCH_SLICE (3 * USEC_PER_MSEC)
 
 /* ---- the environment ---- */
 

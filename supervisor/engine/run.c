@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sysexits.h>
@@ -16,6 +15,7 @@
 #include "engine/launch.h"
 #include "engine/output.h"
 #include "engine/proc.h"
+#include "engine/rundir.h"
 #include "engine/signals.h"
 #include "engine/sockets.h"
 #include "engine/state.h"
@@ -51,81 +51,6 @@ int engine_signal(struct engine *engine, const char *pool, uint32_t slot, int si
 		pids[told++] = proc->pid;
 	}
 	return told == 0 ? -ESRCH : (int)told;
-}
-
-/* ---- the runtime directory and its lock ---- */
-
-static char *run_default_directory(const char *name)
-{
-	const char *given = getenv("RUNTIME_DIRECTORY"), *user = getenv("XDG_RUNTIME_DIR");
-	char *path = NULL;
-
-	if (given != NULL && given[0] == '/')
-		return strndup(given, strcspn(given, ":"));
-	if (geteuid() == 0 || user == NULL || user[0] != '/')
-		user = "/run";
-	return asprintf(&path, "%s/handover/%s", user, name) == -1 ? NULL : path;
-}
-
-static int run_make_directory(char *path)
-{
-	for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		if (mkdir(path, 0755) == -1 && errno != EEXIST && errno != EROFS &&
-		    errno != EACCES) {
-			*slash = '/';
-			return -errno;
-		}
-		*slash = '/';
-	}
-	return mkdir(path, 0755) == -1 && errno != EEXIST ? -errno : 0;
-}
-
-/* One instance a directory: the lock is the kernel's, so nothing stale can be left behind. */
-static int run_lock(struct engine *engine)
-{
-	cleanup_free char *path = NULL;
-	char pid[16] = "";
-	ssize_t n;
-
-	if (asprintf(&path, "%s/lock", engine->runtime_dir) == -1)
-		return -ENOMEM;
-	engine->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (engine->lock_fd == -1) {
-		int r = -errno;
-
-		log_error("cannot open %s: %s", path, strerror(-r));
-		return r;
-	}
-	if (flock(engine->lock_fd, LOCK_EX | LOCK_NB) == -1) {
-		n = pread(engine->lock_fd, pid, sizeof(pid) - 1, 0);
-		log_error("an instance '%s' runs already (pid %.*s, runtime directory %s): leaving "
-			  "it alone",
-			  engine->name, n > 0 ? (int)strcspn(pid, "\n") : 1, n > 0 ? pid : "?",
-			  engine->runtime_dir);
-		return -EEXIST;
-	}
-	n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
-	if (ftruncate(engine->lock_fd, 0) == -1 || pwrite(engine->lock_fd, pid, (size_t)n, 0) != n)
-		log_warning("cannot write %s: %s, going on", path, strerror(errno));
-	return 0;
-}
-
-static int run_set_directory(struct engine *engine, const char *given)
-{
-	int r;
-
-	engine->runtime_dir = given != NULL ? strdup(given) : run_default_directory(engine->name);
-	if (engine->runtime_dir == NULL)
-		return -ENOMEM;
-	r = run_make_directory(engine->runtime_dir);
-	if (r < 0) {
-		log_error(
-		    "cannot make the runtime directory %s: %s (--runtime-dir chooses another)",
-		    engine->runtime_dir, strerror(-r));
-		return r;
-	}
-	return run_lock(engine);
 }
 
 /* ---- building the world ---- */
@@ -229,7 +154,7 @@ static int run_build(struct engine *engine, const struct engine_options *options
 		log_warning(
 		    "cannot become a subreaper: %s; what workers leave behind may outlive them",
 		    strerror(errno));
-	r = run_set_directory(engine, options->runtime_dir);
+	r = rundir_open(engine, options->runtime_dir);
 	if (r == 0)
 		r = run_make_events(engine);
 	if (r == 0)
@@ -246,20 +171,10 @@ static int run_build(struct engine *engine, const struct engine_options *options
 		r = run_open_control(engine, spec);
 	if (r < 0)
 		return r;
+	rundir_watch(engine);
 	engine->model->lame_duck = spec->lame_duck;
 	engine->n_passed = systemd_take_fds(&engine->passed);
 	return wishes_start(engine, config);
-}
-
-static void run_remove_directory(struct engine *engine)
-{
-	cleanup_free char *lock = NULL;
-
-	if (engine->lock_fd < 0 || asprintf(&lock, "%s/lock", engine->runtime_dir) == -1)
-		return;
-	unlink(lock);
-	engine->lock_fd = fd_close(engine->lock_fd);
-	rmdir(engine->runtime_dir); /* not empty, or not ours: it stays */
 }
 
 static void run_free_pools(struct engine *engine)
@@ -306,8 +221,8 @@ static void run_free(struct engine *engine)
 		events_free(engine);
 	if (engine->outputs != NULL)
 		outputs_free(engine);
+	rundir_close(engine);
 	run_free_events(engine);
-	run_remove_directory(engine);
 	for (int n = 0; n < engine->n_passed; n++)
 		fd_close(engine->passed[n].fd);
 	free(engine->passed);

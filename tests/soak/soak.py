@@ -46,11 +46,13 @@ class Soak:
     def run(self):
         """The exit status."""
         self.say(f"soak: {self.n} reloads, seed {self.seed} (make soak N={self.n} SEED={self.seed})")
-        problems = ["it did not come to its end"]
+        problems = ["it was interrupted"]
         try:
             problems = self._run()
+        except (soak_service.Wrong, AssertionError, OSError) as error:
+            problems = [*self.wrong, f"it did not come to its end: {str(error) or repr(error)}"]
         finally:
-            if problems or self.wrong:
+            if problems:
                 self._keep()
             problems = self.service.h.end() + problems
         for problem in problems:

@@ -241,7 +241,7 @@ static inline void check_undone_pool(struct sim *sim, uint32_t p)
 
 	if (entry->change.kind == CHANGE_ADD) {
 		CHECK(sim, pool->state == POOL_RETIRING || pool->state == POOL_FREE ||
-			       pool->state == POOL_ENDING || pool->last_generation == 0);
+			       pool->state == POOL_ENDING);
 		return;
 	}
 	if (entry->state != POOL_ACTIVE && entry->state != POOL_STOPPED)

@@ -273,17 +273,6 @@ static inline void sim_log(struct sim *sim, const struct order *order)
 	sim->log[sim->n_log++] = *order;
 }
 
-/* Places that were opened for the transaction, and that the model has not used yet, are free again.
- */
-static inline void sim_order_undo(struct sim *sim)
-{
-	sim->prepare_at = NEVER;
-	for (uint32_t p = 0; p < SIM_POOLS; p++)
-		if (sim_pool(sim, p)->state == POOL_ACTIVE &&
-		    sim_pool(sim, p)->last_generation == 0)
-			sim_pool(sim, p)->state = POOL_FREE;
-}
-
 static inline void sim_carry_out(struct sim *sim)
 {
 	for (size_t n = 0; n < sim->plan.n; n++) {
@@ -299,7 +288,7 @@ static inline void sim_carry_out(struct sim *sim)
 		else if (order->kind == ORDER_PREPARE)
 			sim->prepare_at = usec_add(sim->now, sim->prepare_after);
 		else if (order->kind == ORDER_UNDO)
-			sim_order_undo(sim);
+			sim->prepare_at = NEVER;
 		else if (order->kind == ORDER_STATE && order->to == WORKER_GONE)
 			sim_process_gone(sim, sim_process(sim, &order->worker));
 	}

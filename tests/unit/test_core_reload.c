@@ -239,6 +239,7 @@ static void abort_while_prepared(void **state)
 	assert_int_equal(sim_last(sim, ORDER_UNDO)->cause, CAUSE_CALLER_GONE);
 	assert_int_equal(sim_serving(sim, 0, 1), 1);
 	assert_int_equal(sim_pool(sim, 1)->state, POOL_FREE);
+	assert_int_equal(sim_count(sim, ORDER_POOL_GONE, 1), 1);
 	assert_int_equal(sim->instance->transaction.state, TRANSACTION_NONE);
 }
 

@@ -31,7 +31,7 @@ func run(options options, log *recorder) error {
 	if err != nil {
 		return err
 	}
-	idle, err := newChannels(options, 1)
+	idle, err := newChannels(options, 1, dial)
 	if err != nil {
 		return err
 	}
