@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/parse.h"
 #include "engine/control.h"
 
 /* Whoever deletes a directory deletes what is in it first, and should be through by then. */

@@ -265,7 +265,7 @@ static const char *suggest(enum key_section section, const char *name)
 	size_t i, n = 0;
 
 	/* "Drain-Timeout" is as near as a slip can be. */
-	for (i = 0; name[i] != '\0' && i < sizeof(word) - 1; i++)
+	for (i = 0; i < sizeof(word) - 1 && name[i] != '\0'; i++)
 		word[i] = name[i] == '-' ? '_' : (char)tolower((unsigned char)name[i]);
 	word[i] = '\0';
 	for (i = 0; i < ARRAY_LEN(keys); i++)

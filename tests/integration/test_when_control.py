@@ -97,7 +97,7 @@ def test_a_client_that_sends_rubbish(handover, text, status, words):
         sock.shutdown(socket.SHUT_WR)
         answer = answer_of(sock)
         assert answer.startswith(f"HTTP/1.1 {status}\r\n") and words in answer, answer
-        assert h.status()["last_reload"]["id"] == 1
+        assert h.status()["last_reload"] is None
         assert h.cli("status").returncode == 0
 
 

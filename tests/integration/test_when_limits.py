@@ -1,0 +1,323 @@
+"""What happens when something is used up (docs/what-happens-when.md, Limits): descriptors, processes, memory, disks."""
+import mmap
+import os
+import re
+import resource
+import signal
+import struct
+import subprocess
+
+import pytest
+
+from harness import PATIENCE, SANITIZED, call, is_alive, monotonic_usec, read_file, rpc, steps, wait_until
+from when import no_leak, no_loss, no_loss_and_no_leak, nothing_stays
+from when_cases import build_preload, create, open_files, pattern_of, says, serving, times_said
+
+NOBODYS_UID = 54321  # no account, no processes: RLIMIT_NPROC counts by user
+
+
+def limit(h, what, soft):
+    """Lowers (or raises) the master's own limit; returns the former one."""
+    former = resource.prlimit(h.pid, what)
+    resource.prlimit(h.pid, what, (soft, former[1]))
+    return former[0]
+
+
+def kill(case, pid):
+    at = monotonic_usec()
+    os.kill(pid, signal.SIGKILL)
+    case.load.tell(f"killed {pid} {at}")
+
+
+# --- descriptors ---
+
+def test_too_few_descriptors_for_a_reload(handover):
+    """The real hard limit; found before anything is touched."""
+    h = handover()
+    port = serving(h)
+    h.start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (260, 260)))
+    with no_loss_and_no_leak(h, port):
+        h.pool("api", workers=12)
+        h.write()
+        h.bad_reload()
+        says(h, "reload 2 failed: 281 descriptors may be needed at once, but only 260 are allowed (RLIMIT_NOFILE, LimitNOFILE=); still "
+                "serving: pool api generation 1 with 2 of 2 workers")
+        h.pool("api", workers=2)
+        h.write()
+        h.good_reload(wait="drained")
+
+
+@pytest.mark.parametrize("left", [0, 1, 2, 3])
+def test_descriptors_are_used_up_during_a_reload(handover, left):
+    h = handover()
+    go = h.path("go")
+    port = serving(h, max_surge=1)
+    h.start()
+    h.pool("api", f"sh -c 'test $HANDOVER_SLOT = 0 && while ! test -e {go}; do sleep 0.01; done; exec {rpc('--version', 2)}'")
+    h.write()
+    with no_loss_and_no_leak(h, port):
+        h.signal(signal.SIGHUP)
+        h.wait_log(r"pool api slot 0 generation 2 pid \d+ started")
+        h.wait(lambda: max(map(int, os.listdir(f"/proc/{h.pid}/fd"))) < open_files(h.pid) + 4, "its descriptors to be dense")
+        former = limit(h, resource.RLIMIT_NOFILE, open_files(h.pid) + left)
+        create(go)
+        said = h.wait_log(r"(?m)^\S+ error reload 2 failed: (pool api slot 1 generation 2 cannot be started: ([^;]*)); still serving: pool api "
+                          r"generation 1 with 2 of 2 workers \(being restored\)$")
+        assert said[2] in ("Too many open files", "cannot make a pipe for output: Too many open files",
+                           "cannot create a process: Too many open files"), said[2]
+        limit(h, resource.RLIMIT_NOFILE, former)
+        h.wait_serving("api", 2, generation=1)
+        h.good_reload(wait="drained")
+
+
+def test_descriptors_are_used_up_during_a_crash(handover):
+    """Tried again, and not given up: it recovers without a restart of the master."""
+    h = handover()
+    port = serving(h, restart_delay="50ms", restart_delay_max="200ms")
+    h.start()
+    [victim, survivor] = h.pids("api")
+    with no_loss_and_no_leak(h, port) as case:
+        former = limit(h, resource.RLIMIT_NOFILE, 6)
+        kill(case, victim)
+        says(h, "pool api slot <slot> generation 1 cannot be started: Too many open files", count=2)
+        says(h, "pool api slot <slot>: <n> crashes in a row, next start in <time>")
+        limit(h, resource.RLIMIT_NOFILE, former)
+        h.wait_serving("api", 2)
+    assert survivor in h.pids("api")
+
+
+# --- processes ---
+
+@pytest.mark.needs_root
+def test_the_process_table_is_full(handover):
+    """RLIMIT_NPROC of an unprivileged user: a reload fails, and a crashed worker is tried again."""
+    h = handover()
+    os.chmod(h.place, 0o777)
+    port = serving(h, restart_delay="50ms", restart_delay_max="200ms")
+    h.start(user=NOBODYS_UID, group=NOBODYS_UID, extra_groups=[])
+    with no_loss_and_no_leak(h, port) as case:
+        former = limit(h, resource.RLIMIT_NPROC, 3)
+        h.bad_reload()
+        says(h, "reload 2 failed: pool api slot 0 generation 2 cannot be started: cannot create a process: Resource temporarily unavailable; "
+                "still serving: pool api generation 1 with 2 of 2 workers")
+        limit(h, resource.RLIMIT_NPROC, 1)
+        since = h.mark()
+        kill(case, h.pids("api")[0])
+        says(h, "pool api slot <slot> generation 1 cannot be started: cannot create a process: Resource temporarily unavailable", 2, since)
+        limit(h, resource.RLIMIT_NPROC, former)
+        h.wait_serving("api", 2)
+        h.good_reload(wait="drained")
+
+
+# --- memory ---
+
+SCARCE_MEMORY = r'''
+/* Allocations of the master fail at random while a file says how often; its workers' do not. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+extern void *__libc_malloc(size_t size);
+extern void *__libc_calloc(size_t n, size_t size);
+extern void *__libc_realloc(void *old, size_t size);
+
+static struct {
+	unsigned one_in; /* 0: none fails */
+	unsigned seed;
+	unsigned failed;
+} * volatile control;
+
+__attribute__((constructor)) static void begin(void)
+{
+	const char *path = getenv("SCARCE");
+	int fd = path != NULL && getenv("HANDOVER_POOL") == NULL ? open(path, O_RDWR | O_CLOEXEC) : -1;
+	void *map = fd >= 0 ? mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) : MAP_FAILED;
+
+	if (fd >= 0)
+		close(fd);
+	if (map != MAP_FAILED)
+		control = map;
+}
+
+static int is_out(void)
+{
+	if (control == NULL || control->one_in == 0)
+		return 0;
+	control->seed = control->seed * 1664525u + 1013904223u;
+	if ((control->seed >> 8) % control->one_in != 0)
+		return 0;
+	control->failed++;
+	errno = ENOMEM;
+	return 1;
+}
+
+void *malloc(size_t size)
+{
+	return is_out() ? NULL : __libc_malloc(size);
+}
+
+void *calloc(size_t n, size_t size)
+{
+	return is_out() ? NULL : __libc_calloc(n, size);
+}
+
+void *realloc(void *old, size_t size)
+{
+	return is_out() ? NULL : __libc_realloc(old, size);
+}
+'''
+
+
+class Memory:
+    """What the library above shares with us."""
+
+    def __init__(self, h):
+        path = h.path("scarce")
+        with open(path, "wb") as file:
+            file.write(bytes(4096))
+        with open(path, "r+b") as file:
+            self.map = mmap.mmap(file.fileno(), 4096)
+        os.chmod(path, 0o666)
+        self.environment = h.environment(LD_PRELOAD=build_preload(h, "scarce.so", SCARCE_MEMORY), SCARCE=path)
+
+    def fail(self, one_in, seed):
+        self.map[4:8] = struct.pack("I", seed)
+        self.map[:4] = struct.pack("I", one_in)
+
+    def is_back(self):
+        self.map[:4] = bytes(4)
+
+    def failed(self):
+        return struct.unpack("I", self.map[8:12])[0]
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer has an allocator of its own; the plain build runs it")
+@pytest.mark.parametrize("one_in", [3, 20, 150])
+def test_memory_is_short(handover, one_in):
+    """Reloads, crashes and questions while one allocation of so many fails: the master survives all of it, says so, and serves as
+    before when there is memory again."""
+    h = handover()
+    port = serving(h, restart_delay="20ms", restart_delay_max="50ms", start_timeout="1s", max_processes=40)
+    memory = Memory(h)
+    h.start(env=memory.environment)
+    h.good_reload(wait="drained")
+    with no_leak(h) as case:
+        case.memory_tolerance = 1 << 20
+        with no_loss(h, port) as case.load:
+            for n in range(8):
+                [victim, _] = h.pids("api")
+                memory.fail(one_in, 1000 * one_in + n)
+                before = memory.failed()
+                h.signal(signal.SIGHUP)
+                h.wait(lambda: memory.failed() > before + 2, "allocations to fail")
+                if n % 4 == 3:
+                    kill(case, victim)
+                    h.wait(lambda: memory.failed() > before + 6, "more of them to fail")
+                memory.is_back()
+                h.wait(lambda: h.status()["reload"] is None and not h.status()["queued"], "the reload's end")
+                h.wait(lambda: len(h.pids("api")) == 2, "two workers to serve")
+            h.good_reload(wait="drained")
+            h.wait(lambda: len(h.workers()) == 2, "the old ones to be gone")
+    assert re.search(r"(?m) error .*(out of memory|Cannot allocate memory)", h.log)
+
+
+# --- disks ---
+
+def mounted(command):
+    """Runs handoverd in a mount namespace of its own, in which the command was run first."""
+    return ["unshare", "-m", "--propagation", "private", "sh", "-c", command + ' && exec "$@"', "sh"]
+
+
+def seen_from(h, path):
+    return f"/proc/{h.pid}/root{path}"
+
+
+def look_inside(h):
+    """From now on the instance is asked through its own mounts."""
+    h.control = seen_from(h, h.control)
+    h.api.path = h.control
+    h.runtime_dir = seen_from(h, h.runtime_dir)
+
+
+def remount(h, path, options):
+    subprocess.run(["nsenter", "-t", str(h.pid), "-m", "mount", "-o", "remount," + options, path], check=True)
+
+
+@pytest.mark.needs_root
+def test_the_disk_of_the_log_files_is_full(handover):
+    h = handover()
+    os.mkdir(h.path("logs"))
+    path = h.path("logs/out.log")
+    port = serving(h)
+    h.pool("chatty", steps("flood:100000", "say-on:USR1:more", "exit-on:TERM:0", "ready"), stdout="file:" + path)
+    h.start(wrapper=mounted(f"mount -t tmpfs -o size=16k none {h.path('logs')}"))
+    with no_loss_and_no_leak(h, port):
+        says(h, f"cannot write to {path}: No space left on device; <n> lines of workers' output were dropped so far, trying again with each "
+                "new line")
+        h.good_reload(wait="drained")
+        os.truncate(seen_from(h, path), 0)
+        h.wait(lambda: (os.kill(h.pids("chatty")[0], signal.SIGUSR1), read_file(seen_from(h, path)).endswith(b"more\n"))[1],
+               "lines to be written again")
+    assert h.count_log("cannot write") == 1, "once a minute"
+
+
+@pytest.mark.needs_root
+def test_the_disk_of_the_runtime_directory_is_full(handover):
+    h = handover()
+    os.mkdir(h.runtime_dir)
+    port = serving(h)
+    h.start(wrapper=mounted(f"mount -t tmpfs -o size=8k none {h.runtime_dir} && {{ head -c 9000 /dev/zero >{h.runtime_dir}/full || true; }}"))
+    lock = f"{h.runtime_dir}/lock"
+    os.rmdir(h.path("run"))  # as we see it, from outside
+    look_inside(h)
+    says(h, f"cannot write {lock}: No space left on device, going on")
+    with no_loss_and_no_leak(h, port):
+        h.good_reload(wait="drained")
+    h.stop()
+
+
+@pytest.mark.needs_root
+def test_the_runtime_directory_cannot_be_made(handover):
+    """No inode is left for it."""
+    h = handover()
+    os.mkdir(h.path("small"))
+    h.runtime_options = ["--runtime-dir", h.path("small/run")]
+    serving(h)
+    with nothing_stays(h):
+        h.end_early(code=1, wrapper=mounted(f"mount -t tmpfs -o nr_inodes=1 none {h.path('small')}"))
+    says_at_the_end(h, f"cannot make the runtime directory {h.path('small/run')}: No space left on device (--runtime-dir chooses another)")
+
+
+@pytest.mark.needs_root
+def test_run_is_read_only(handover):
+    h = handover()
+    h.runtime_options = []
+    serving(h)
+    with nothing_stays(h):
+        h.end_early(code=1, wrapper=mounted("mount -t tmpfs -o ro none /run"))
+    says_at_the_end(h, f"cannot make the runtime directory /run/handover/{h.name}: Read-only file system (--runtime-dir chooses another)")
+
+
+@pytest.mark.needs_root
+def test_run_becomes_read_only(handover):
+    """Nothing is written there while it runs. At its end the files stay, and the next one takes them over."""
+    h = handover()
+    os.mkdir(h.runtime_dir)
+    outside = h.runtime_dir
+    port = serving(h)
+    h.start(wrapper=mounted(f"mount -t tmpfs none {outside}"))
+    os.rmdir(outside)
+    look_inside(h)
+    with no_loss_and_no_leak(h, port):
+        remount(h, outside, "ro")
+        h.good_reload(wait="drained")
+        remount(h, outside, "rw")
+    remount(h, outside, "ro")
+    h.stop()
+    says_at_the_end(h, f"instance {h.name} has stopped")
+
+
+def says_at_the_end(h, text):
+    assert re.search(pattern_of(text), h.log), h.tell()
