@@ -43,7 +43,7 @@ static int whole_number(const char *text, unsigned base, uint64_t *ret_value)
 
 int parse_uint(const char *text, uint64_t min, uint64_t max, uint64_t *ret_value)
 {
-	uint64_t value;
+	uint64_t value = 0;
 	int r = whole_number(text, 10, &value);
 
 	if (r < 0)
@@ -56,7 +56,7 @@ int parse_uint(const char *text, uint64_t min, uint64_t max, uint64_t *ret_value
 
 int parse_octal(const char *text, unsigned *ret_value)
 {
-	uint64_t value;
+	uint64_t value = 0;
 	int r = whole_number(text, 8, &value);
 
 	if (r < 0)

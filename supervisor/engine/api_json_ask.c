@@ -151,7 +151,7 @@ int api_json_read_ask(const char *body, size_t len, unsigned allowed, unsigned r
 		      struct api_ask *ret_ask, struct buf *error)
 {
 	struct api_ask ask = {.slot = CORE_NONE};
-	json_error_t problem;
+	json_error_t problem = {.text = "out of memory"};
 	json_t *root;
 	int r;
 

@@ -208,6 +208,7 @@ struct engine {
 	int rundir_fd, rundir_watch; /* inotify */
 	struct event *rundir_event;
 	struct event *rundir_timer; /* makes anew what was deleted */
+	bool rundir_failed;	    /* and that has been said */
 	struct pool_runtime pools[CORE_POOLS_MAX];
 	struct engine_socket *sockets;
 	uint32_t socket_ids;

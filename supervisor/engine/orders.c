@@ -317,7 +317,8 @@ static void orders_exit(struct engine *engine, const struct order *order)
 		    "instance %s has stopped", engine->name);
 	engine->exiting = true;
 	engine->exit_code = order->failed ? 1 : 0;
-	event_base_loopexit(engine->base, NULL);
+	if (event_base_loopexit(engine->base, NULL) == -1) /* it needs memory; this does not */
+		event_base_loopbreak(engine->base);
 }
 
 void orders_execute(struct engine *engine, const struct order *order)

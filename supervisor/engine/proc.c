@@ -38,6 +38,17 @@ static void proc_free_event(struct event **event)
 	*event = NULL;
 }
 
+static struct event *proc_event(struct proc *proc, int fd, short what, event_callback_fn callback)
+{
+	struct event *event = event_new(proc->engine->base, fd, what, callback, proc);
+
+	if (event != NULL && fd >= 0 && event_add(event, NULL) == -1) {
+		event_free(event);
+		event = NULL;
+	}
+	return event;
+}
+
 /* The ready pipe's descriptor belongs to its event alone. */
 static void proc_drop_ready(struct proc *proc)
 {
@@ -244,6 +255,15 @@ static void proc_malformed(struct proc *proc)
 		    PROC_TEXT(proc), (unsigned long long)proc->malformed);
 }
 
+static void proc_listen_again(evutil_socket_t fd, short what, void *arg)
+{
+	struct proc *proc = arg;
+
+	(void)fd;
+	(void)what;
+	event_add(proc->notify_event, NULL);
+}
+
 /* Reads on in the next interval: a worker that floods us waits in its own sendmsg() until then. */
 static bool proc_is_flooded(struct proc *proc)
 {
@@ -253,20 +273,15 @@ static bool proc_is_flooded(struct proc *proc)
 		proc->notify_since = now;
 		proc->notify_count = 0;
 	}
-	if (proc->notify_count < PROC_NOTIFY_FLOOD || proc->notify_pause == NULL)
+	if (proc->notify_count < PROC_NOTIFY_FLOOD)
+		return false;
+	if (proc->notify_pause == NULL)
+		proc->notify_pause = proc_event(proc, -1, 0, proc_listen_again);
+	if (proc->notify_pause == NULL)
 		return false;
 	event_del(proc->notify_event);
 	engine_arm(proc->notify_pause, PROC_NOTIFY_INTERVAL);
 	return true;
-}
-
-static void proc_listen_again(evutil_socket_t fd, short what, void *arg)
-{
-	struct proc *proc = arg;
-
-	(void)fd;
-	(void)what;
-	event_add(proc->notify_event, NULL);
 }
 
 static void proc_notified(evutil_socket_t fd, short what, void *arg)
@@ -322,17 +337,6 @@ static void proc_ready_pipe(evutil_socket_t fd, short what, void *arg)
 
 /* ---- watching ---- */
 
-static struct event *proc_event(struct proc *proc, int fd, short what, event_callback_fn callback)
-{
-	struct event *event = event_new(proc->engine->base, fd, what, callback, proc);
-
-	if (event != NULL && fd >= 0 && event_add(event, NULL) == -1) {
-		event_free(event);
-		event = NULL;
-	}
-	return event;
-}
-
 int proc_watch(struct proc *proc, pid_t pid, int pidfd)
 {
 	proc->pid = pid;
@@ -340,7 +344,6 @@ int proc_watch(struct proc *proc, pid_t pid, int pidfd)
 	proc->spawned_at = clock_now();
 	proc->exit_event = proc_event(proc, proc->pidfd, EV_READ | EV_PERSIST, proc_exited);
 	proc->notify_event = proc_event(proc, proc->notify_fd, EV_READ | EV_PERSIST, proc_notified);
-	proc->notify_pause = proc_event(proc, -1, 0, proc_listen_again);
 	if (proc->exit_event == NULL || proc->notify_event == NULL ||
 	    pids_add(proc->engine, pid, proc) < 0)
 		return -ENOMEM;

@@ -11,12 +11,11 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "base/parse.h"
 #include "engine/control.h"
 
 /* Whoever deletes a directory deletes what is in it first, and should be through by then. */
 #define RUNDIR_SETTLE (100 * USEC_PER_MSEC)
-#define RUNDIR_RETRY  (10 * USEC_PER_SEC)
+#define RUNDIR_RETRY  USEC_PER_SEC
 
 static char *rundir_default(const char *name)
 {
@@ -30,18 +29,21 @@ static char *rundir_default(const char *name)
 	return asprintf(&path, "%s/handover/%s", user, name) == -1 ? NULL : path;
 }
 
+/* Directories above it may be there and not ours to make: only if the last one cannot be made, that
+ * was the reason. */
 static int rundir_make(char *path)
 {
+	int r = 0;
+
 	for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
-		if (mkdir(path, 0755) == -1 && errno != EEXIST && errno != EROFS &&
-		    errno != EACCES) {
-			*slash = '/';
-			return -errno;
-		}
+		if (mkdir(path, 0755) == -1 && errno != EEXIST)
+			r = -errno;
 		*slash = '/';
 	}
-	return mkdir(path, 0755) == -1 && errno != EEXIST ? -errno : 0;
+	if (mkdir(path, 0755) == 0 || errno == EEXIST)
+		return 0;
+	return errno == ENOENT && r < 0 ? r : -errno;
 }
 
 /*
@@ -163,14 +165,14 @@ static void rundir_mend(evutil_socket_t fd, short what, void *arg)
 		missing = "/lock";
 	if (lock != NULL)
 		r = rundir_make_anew(engine, lock, &error);
-	if (r == 0) {
+	if (r == 0)
 		log_warning("%s%s was deleted: made anew", engine->runtime_dir, missing);
-		return;
-	}
-	log_error("%s%s was deleted and cannot be made anew: %s, trying again in %s",
-		  engine->runtime_dir, missing, error != NULL ? error : strerror(-r),
-		  DURATION_TEXT(RUNDIR_RETRY));
-	engine_arm(engine->rundir_timer, RUNDIR_RETRY);
+	else if (!engine->rundir_failed)
+		log_error("%s%s was deleted and cannot be made anew: %s; trying again every second",
+			  engine->runtime_dir, missing, error != NULL ? error : strerror(-r));
+	engine->rundir_failed = r < 0;
+	if (r < 0)
+		engine_arm(engine->rundir_timer, RUNDIR_RETRY);
 }
 
 static void rundir_changed(evutil_socket_t fd, short what, void *arg)

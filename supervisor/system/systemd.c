@@ -13,19 +13,25 @@
 
 #include "base/fd.h"
 
-bool systemd_is_manager_present(void)
+/* NULL: no manager wants to hear from us. */
+static const char *manager_address(void)
 {
 	const char *address = getenv("NOTIFY_SOCKET");
+	bool usable = address != NULL && (address[0] == '/' || address[0] == '@');
 
-	return address != NULL && (address[0] == '/' || address[0] == '@') && address[1] != '\0';
+	return usable && address[1] != '\0' ? address : NULL;
+}
+
+bool systemd_is_manager_present(void)
+{
+	return manager_address() != NULL;
 }
 
 /* sd_notify(3)'s protocol, but not its sd_notify(): that one waits while the manager's queue is
  * full, and we never do. */
-static int send_text(const char *text)
+static int send_text(const char *address, const char *text)
 {
 	cleanup_close int fd = -1;
-	const char *address = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
 	size_t len = strlen(address);
 
@@ -45,11 +51,12 @@ static int send_text(const char *text)
 
 int systemd_notify(const char *format, ...)
 {
+	const char *address = manager_address();
 	cleanup_free char *text = NULL;
 	va_list args;
 	int r;
 
-	if (!systemd_is_manager_present())
+	if (address == NULL)
 		return 0;
 	va_start(args, format);
 	r = vasprintf(&text, format, args);
@@ -58,7 +65,7 @@ int systemd_notify(const char *format, ...)
 		text = NULL;
 		return -ENOMEM;
 	}
-	return send_text(text);
+	return send_text(address, text);
 }
 
 int systemd_take_fds(struct systemd_fd **ret_fds)

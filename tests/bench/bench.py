@@ -52,7 +52,7 @@ def line(row):
 
 
 def head():
-    return (f"{'what':<74} {'ours':>8} {'':<4} {'baseline':<32} {'ratio':>6}  {'goal':<17} met?", )
+    return f"{'what':<74} {'ours':>8} {'':<4} {'baseline':<32} {'ratio':>6}  {'goal':<17} met?"
 
 
 def say(text):
@@ -82,7 +82,7 @@ def main():
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     if before["load"] > 0.5 * before["processors"]:
         print(f"note: this machine has other work (load {before['load']:.1f} on {before['processors']} processors)")
-    print(*head(), sep="\n", flush=True)
+    print(head(), flush=True)
     rows = []
     for name, run in parts(bench, options.quick):
         if options.only and name not in options.only:
@@ -96,7 +96,7 @@ def main():
             json.dump({"machine": before, "rounds": bench.rounds, "realtime": options.realtime,
                        "rows": [row._asdict() for row in rows]}, file, indent=1)
     missed = [row.name for row in rows if row.met is False]
-    print(f"\n{sum(row.met is True for row in rows)} goals met, {len(missed)} missed")
+    print(f"\n{sum(row.met is True for row in rows)} goals met, {len(missed)} missed" + "".join(f"\n  missed: {m}" for m in missed))
 
 
 if __name__ == "__main__":

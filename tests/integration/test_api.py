@@ -11,7 +11,7 @@ import sys
 import pytest
 
 import promtext
-from harness import ROOT, Api, Call, UnixConnection, call, connect, is_refused, rpc, steps, wait_until
+from harness import ROOT, Api, Call, UnixConnection, call, connect, is_refused, rpc, slow_calls, steps, wait_until
 
 
 def create(path):
@@ -37,8 +37,7 @@ def test_status(handover):
     h.socket("dns", f"udp://127.0.0.1:{h.ports.take()}")
     h.pool("api", rpc("--version", "x y"), sockets="web local dns", workers=2)
     h.start()
-    slow = Call(port, "work", ms=1000, a=1, b=2)
-    h.wait(lambda: sum(w["inflight"] or 0 for w in h.workers()) == 1, "the request to be in flight")
+    [slow] = slow_calls(h, port)
     status = h.status()
     expected = {"instance": h.name, "pid": h.pid, "state": "running", "config": h.config, "ready": True, "reason": "", "degraded": False,
                 "out_of_service": False, "reload": None, "queued": 0, "last_reload": None}
@@ -145,7 +144,7 @@ def test_metrics(handover):
     assert "handover_last_reload_success" not in page, "there was none"
     # a crash, a hang with dump and kill, a good reload, a bad one
     os.kill(h.pids("api")[0], signal.SIGKILL)
-    h.wait(lambda: len(h.pids("api")) == 2, "the restart")
+    h.wait(lambda: h.pool_status("api")["restarts"] == 1 and len(h.pids("api")) == 2, "the restart")
     hanging = Call(port, "hang")
     h.wait(lambda: sum(w["inflight"] or 0 for w in h.workers("api")) == 1, "the request to be in flight")
     h.good_reload(wait="drained")
@@ -194,7 +193,7 @@ def test_scale(two):
     assert h.api.post("/v1/pools/api/scale", workers=1, wait="drained")[0] == 200
     assert len(h.workers()) == 1 and h.pids()[0] in before
     os.kill(h.pids()[0], signal.SIGKILL)
-    h.wait(lambda: h.pids() and h.pids()[0] not in before, "the restart")
+    h.wait(lambda: [pid for pid in h.pids() if pid not in before], "the restart")
     assert len(h.workers()) == 1
 
 

@@ -8,7 +8,7 @@ import pytest
 
 import cli_tools
 from cli_tools import Running
-from harness import Call, call, is_alive, rpc, steps
+from harness import call, is_alive, rpc, slow_calls, steps
 from screen import Terminal
 
 
@@ -42,8 +42,7 @@ def test_status_table(handover):
     h.pool("api", rpc(), sockets="web", workers=2)
     h.pool("job", steps("ready", "sleep:1"))
     h.start()
-    slow = Call(port, "work", ms=700, a=1, b=2)
-    h.wait(lambda: sum(w["inflight"] or 0 for w in h.workers("api")) == 1, "the request to be in flight")
+    [slow] = slow_calls(h, port)
     text = ran(h.cli("status")).stdout
     assert text.splitlines()[0].startswith(f"{h.name} ") and "running" in text.splitlines()[0]
     for worker in h.workers():

@@ -49,9 +49,8 @@ def test_a_kill_under_load_costs_only_what_was_inside(handover):
     load = h.load("--new", 200, "--keepalive", "100,4", target=f"127.0.0.1:{port}")
     load.wait_answered(50)
     for pid in h.pids():
-        at = monotonic_usec()
         os.kill(pid, signal.SIGKILL)
-        load.tell(f"killed {pid} {at}")
+        load.tell(f"killed {pid} {monotonic_usec()}")
         h.wait(lambda gone=pid: gone not in h.pids() and len(h.pids()) == 2, "the restart")
         load.wait_answered(50)
     code, summary, printed = load.finish()
@@ -197,12 +196,12 @@ def test_a_worker_that_renews_itself_is_no_crash(handover):
 
 def test_a_watchdog_that_is_fed(handover):
     h = handover()
-    h.pool("api", steps("ready", "notify-every:50:WATCHDOG=1"), watchdog="400ms")
+    h.pool("api", steps("ready", "notify-every:50:WATCHDOG=1"), watchdog="1500ms")
     port = h.socket("web")
-    h.pool("rpc", rpc(), sockets="web", watchdog="400ms")
+    h.pool("rpc", rpc(), sockets="web", watchdog="1500ms")
     h.start()
     pids = h.pids()
-    h.wait(lambda: min(w["since_s"] for w in h.workers()) > 1.2, "three intervals")
+    h.wait(lambda: min(w["since_s"] for w in h.workers()) > 3.2, "two intervals")
     assert h.pids() == pids and h.count_log("hangs") == 0
     assert call(port, "add", a=1, b=2)["sum"] == 3
 
@@ -250,9 +249,9 @@ def test_a_worker_can_pull_the_trigger_and_set_the_interval(handover):
 def test_a_hung_request_loop_is_noticed(handover):
     h = handover()
     port = h.socket("web")
-    h.pool("api", rpc(), sockets="web", workers=2, watchdog="300ms", dump_timeout="50ms")
+    h.pool("api", rpc(), sockets="web", workers=2, watchdog="1s", dump_timeout="50ms")
     h.start()
     stuck = Call(port, "block", ms=60000)
-    h.wait_log("hangs: its watchdog was not fed for 300 ms, 1 request in flight")
+    h.wait_log("hangs: its watchdog was not fed for 1 s, 1 request in flight")
     assert stuck.is_cut()
     h.wait(lambda: len(h.pids()) == 2, "the restart")

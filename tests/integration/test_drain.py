@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness import SANITIZED, Call, call, connect, is_alive, is_refused, monotonic_usec, processes_of, read_file, rpc, steps
+from harness import Call, call, connect, is_alive, is_refused, processes_of, read_file, rpc, slow_calls, steps
 
 
 def in_flight(h, n, pool="api"):
@@ -26,7 +26,7 @@ def milliseconds(text):
 def test_a_request_that_hangs_ends_with_a_dump_and_a_kill(handover):
     h = handover()
     port = h.socket("web")
-    h.pool("api", rpc("--stubborn"), sockets="web", drain_timeout="400ms", dump_signal="SIGQUIT", dump_timeout="200ms")
+    h.pool("api", rpc("--stubborn"), sockets="web", drain_timeout="600ms", dump_signal="SIGQUIT", dump_timeout="500ms")
     h.start()
     pid = h.pids()[0]
     hanging = Call(port, "hang")
@@ -34,14 +34,14 @@ def test_a_request_that_hangs_ends_with_a_dump_and_a_kill(handover):
     h.good_reload(wait="drained")
     assert hanging.is_cut() and not is_alive(pid)
     who = rf"pool api slot 0 generation 1 pid {pid}"
-    h.wait_log(rf"{who} drains and has 400 ms for 1 request in flight")
-    dumped = h.wait_log(rf'warning {who} has not ended within its (4\d\d(?:\.\d+)? ms) \(reload\), 1 request in flight, '
-                        r'its status: "draining: [^"]*hang[^"]*": SIGQUIT now, SIGKILL in 200 ms')
-    killed = h.wait_log(rf'warning {who} is still there 200 ms after the dump signal, 1 request in flight, its status: "draining: '
+    h.wait_log(rf"{who} drains and has 600 ms for 1 request in flight")
+    dumped = h.wait_log(rf'warning {who} has not ended within its ([\d.]+ m?s) \(reload\), 1 request in flight, '
+                        r'its status: "draining: [^"]*hang[^"]*": SIGQUIT now, SIGKILL in 500 ms')
+    killed = h.wait_log(rf'warning {who} is still there 500 ms after the dump signal, 1 request in flight, its status: "draining: '
                         r'[^"]*hang[^"]*": SIGKILL to it and all its processes')
     assert re.search(rf"api\[0\] g1 pid {pid}: .*hang", h.log[dumped.end():killed.start()]), "its dump"
     left = h.wait_log(rf"{who} killed by SIGKILL, ([\d.]+ m?s) after it was told to go \(reload\)")
-    assert 600 <= milliseconds(left[1])
+    assert 600 <= milliseconds(dumped[1]) and 1100 <= milliseconds(left[1])
     assert call(port, "add", a=1, b=2)["sum"] == 3
 
 
@@ -53,9 +53,11 @@ def test_a_worker_that_ignores_its_signal(handover):
     h.good_reload(wait="drained")
     assert not any(map(is_alive, old))
     for pid in old:
-        assert h.count_log(rf"pid {pid} has not ended within its 1[5-9]\d(\.\d+)? ms \(reload\): SIGKILL to it") == 1
+        took = re.findall(rf"pid {pid} has not ended within its ([\d.]+ m?s) \(reload\): SIGKILL to it", h.log)
+        assert len(took) == 1 and 150 <= milliseconds(took[0])
     h.stop()
-    assert h.count_log(r"has not ended within its 1\d\d(\.\d+)? ms \(stop\): SIGKILL to it") == 2
+    took = re.findall(r"has not ended within its ([\d.]+ m?s) \(stop\): SIGKILL to it", h.log)
+    assert len(took) == 2 and 100 <= min(map(milliseconds, took))
 
 
 def test_a_dump_that_ends_the_worker_needs_no_kill(handover):
@@ -72,40 +74,40 @@ def test_requests_in_flight_are_finished(handover):
     port = h.socket("web")
     h.pool("api", rpc(), sockets="web", workers=2, drain_timeout="20s")
     h.start()
-    slow = [Call(port, "work", ms=500 + 50 * n, a=n, b=1) for n in range(1, 9)]
-    in_flight(h, 8)
+    slow = slow_calls(h, port, 8)
     h.good_reload(wait="drained")
-    assert [c.answer()["sum"] for c in slow] == [n + 1 for n in range(1, 9)]
+    assert [c.answer()["sum"] for c in slow] == [3] * 8
     assert h.count_log("SIGKILL") == 0
 
 
-@pytest.mark.parametrize("most, expected", [("0", 150), ("300ms", 450)])
-def test_an_extension_is_granted_up_to_its_limit(handover, most, expected):
+@pytest.mark.parametrize("most, least, limit", [("0", 0, 30), ("20s", 30, 50)])
+def test_an_extension_is_granted_up_to_its_limit(handover, most, least, limit):
     h = handover()
-    h.pool("api", steps("notify-on:TERM:EXTEND_TIMEOUT_USEC=3600000000", "ready"), drain_timeout="150ms", drain_extend_max=most,
+    h.pool("api", steps("notify-on:TERM:EXTEND_TIMEOUT_USEC=3600000000|STATUS=asked for more", "ready"), drain_timeout="30s",
+           drain_extend_max=most, stop_timeout="50ms")
+    h.start()
+    h.good_reload()
+    [worker] = h.wait(lambda: [w for w in h.workers("api", "draining") if w["status"] == "asked for more"], "its wish")
+    assert least < worker["deadline_s"] <= limit
+    h.api.post("/v1/stop", now=True)  # the next one would ask for more, too
+    h.wait_exit()
+
+
+def test_an_extension_is_used_and_its_end_is_the_end(handover):
+    h = handover()
+    h.pool("long", steps("notify-on:TERM:EXTEND_TIMEOUT_USEC=20000000|STATUS=finishing", "ready", f"await:{h.path('go')}", "exit:0"),
+           drain_timeout="500ms", drain_extend_max="20s", stop_timeout="50ms")
+    h.pool("short", steps("notify-on:TERM:EXTEND_TIMEOUT_USEC=20000000", "ready"), drain_timeout="500ms", drain_extend_max="700ms",
            stop_timeout="50ms")
     h.start()
-    h.good_reload(wait="drained")
-    took = milliseconds(h.wait_log(r"has not ended within its ([\d.]+ m?s) \(reload\)")[1])
-    assert expected <= took < expected + (300 if most == "0" else 10000)
-
-
-def test_an_extension_that_is_used(handover):
-    h = handover()
-    port = h.socket("web")
-    h.pool("api", rpc("--stubborn"), sockets="web", drain_timeout="700ms", drain_extend_max="20s")
-    h.pool("slow", steps("notify-on:TERM:EXTEND_TIMEOUT_USEC=20000000|STATUS=finishing", "ready", f"await:{h.path('go')}", "exit:0"),
-           drain_timeout="100ms", drain_extend_max="20s")
-    h.start()
-    pid = h.pids("slow")[0]
+    long, short = h.pids("long")[0], h.pids("short")[0]
     h.good_reload()
-    h.wait(lambda: any(w["status"] == "finishing" for w in h.workers("slow")), "its status")
-    deadline = next(w for w in h.workers("slow") if w["pid"] == pid)["deadline_s"]
-    assert 10 < deadline <= 20
+    took = milliseconds(h.wait_log(rf"pid {short} has not ended within its ([\d.]+ m?s) \(reload\)")[1])
+    assert 1200 <= took and is_alive(long)
     with open(h.path("go"), "w", encoding="utf-8"):
         pass
-    h.wait_log(rf"pid {pid} exited with code 0, .* after it was told to go \(reload\)")
-    assert call(port, "add", a=1, b=2)["sum"] == 3
+    h.wait_log(rf"info pool long slot 0 generation 1 pid {long} exited with code 0, .* after it was told to go \(reload\)")
+    os.unlink(h.path("go"))
 
 
 def test_the_drain_signal_and_its_value(handover):
@@ -196,19 +198,26 @@ def test_children_of_others_are_left_alone(handover):
 def test_lame_duck_serves_and_says_so(handover):
     h = handover()
     port = h.socket("web")
-    status_port = h.ports.take()
-    h.supervisor(lame_duck="700ms", status_listen=f"127.0.0.1:{status_port}")
+    h.supervisor(lame_duck="1h")
     h.pool("api", rpc(), sockets="web")
     h.start()
-    assert call(port, "add", a=1, b=2)["sum"] == 3
     h.signal(signal.SIGTERM)
-    h.wait_log("lame duck: not ready any more, workers serve on for 700 ms")
+    h.wait_log("lame duck: not ready any more, workers serve on for 1 h")
     assert h.status()["state"] == "lame-duck" and not h.status()["ready"]
-    assert h.api.request("GET", "/readyz")[0] == 503
+    assert h.api.request("GET", "/readyz") == (503, "stopping (lame duck)\n")
     assert call(port, "add", a=1, b=2)["sum"] == 3, "workers serve on"
+    assert h.api.post("/v1/stop", now=True)[0] == 202
     h.wait_exit()
-    events = [float(m) for m in re.findall(r"T\S+:(\d+\.\d+)\S+ (?:notice lame duck|info workers are told to stop)", h.log)]
-    assert 0.7 <= (events[1] - events[0]) % 60
+
+
+def test_lame_duck_has_its_time(handover):
+    h = handover()
+    h.supervisor(lame_duck="300ms")
+    h.pool("api", steps("ready"))
+    h.start()
+    h.stop()
+    begin, end = [float(m) for m in re.findall(r"T\S+:(\d+\.\d+)\S+ (?:notice lame duck|info workers are told to stop)", h.log)]
+    assert 0.299 <= round((end - begin) % 60, 3)  # the log has milliseconds
 
 
 def test_a_stop_that_was_not_ready_has_no_lame_duck(handover):
@@ -220,14 +229,9 @@ def test_a_stop_that_was_not_ready_has_no_lame_duck(handover):
     h.stop()
 
 
-@pytest.mark.parametrize("kind", ["tcp", "unix"])
-@pytest.mark.parametrize("hung", ["deaf", "blocked"])
-def test_new_clients_are_refused_soon_although_a_worker_hangs(handover, kind, hung):
-    h = handover()
-    target = h.socket("web") if kind == "tcp" else h.path("api.sock")
-    if kind == "unix":
-        h.socket("web", f"unix:{target}")
-    h.pool("api", rpc("--stubborn") if hung == "blocked" else steps("ignore:TERM", "ready"), sockets="web", stop_timeout="1500ms")
+def refusal_takes(h, target, hung):
+    """Stops an instance whose only worker hangs: how many seconds until new clients are turned away?"""
+    h.pool("api", rpc("--stubborn") if hung == "blocked" else steps("ignore:TERM", "ready"), sockets="web", stop_timeout="1h")
     h.start()
     pid = h.pids()[0]
     if hung == "blocked":
@@ -238,16 +242,36 @@ def test_new_clients_are_refused_soon_although_a_worker_hangs(handover, kind, hu
     h.signal(signal.SIGTERM)
     begin = time.monotonic()
     h.wait(lambda: is_refused(target), "new clients to be refused")
-    assert time.monotonic() - begin < (3 if SANITIZED else 1)
+    seconds = time.monotonic() - begin
     assert h.process.poll() is None and is_alive(pid), "while the worker hangs on"
+    if not isinstance(target, int):
+        h.api.post("/v1/stop", now=True)  # who waits in the queue of a Unix socket is let go with the last worker
     with waiting:
         try:
             assert waiting.recv(1) == b"", "nobody is left waiting"
         except ConnectionError:
             pass
+    if isinstance(target, int):
+        assert is_alive(pid)
+        h.api.post("/v1/stop", now=True)
     if hung == "blocked":
         busy.close()
     h.wait_exit()
+    return seconds
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+@pytest.mark.parametrize("hung", ["deaf", "blocked"])
+def test_new_clients_are_refused_within_a_second_although_a_worker_hangs(handover, kind, hung):
+    for attempt in range(3):  # the second may be exceeded by a machine that is busy with something else
+        h = handover()
+        target = h.socket("web") if kind == "tcp" else h.path("api.sock")
+        if kind == "unix":
+            h.socket("web", f"unix:{target}")
+        seconds = refusal_takes(h, target, hung)
+        if seconds < 1:
+            return
+    pytest.fail(f"it took {seconds} s, at attempt {attempt + 1}")
 
 
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
@@ -258,11 +282,13 @@ def test_queued_clients_are_not_lost_at_a_stop(handover, kind):
         h.socket("web", f"unix:{target}")
     h.pool("api", rpc(), sockets="web")
     h.start()
-    Call(target, "block", ms=150)
-    in_flight(h, 1)
+    pid = h.pids()[0]
+    os.kill(pid, signal.SIGSTOP)
     queued = [Call(target, "add", a=n, b=1) for n in range(20)]
-    assert h.status()["sockets"][0]["queue"] > 0, "they wait to be accepted"
+    assert h.status()["sockets"][0]["queue"] == 20, "they wait to be accepted"
     h.signal(signal.SIGTERM)
+    h.wait_log("stopping")
+    os.kill(pid, signal.SIGCONT)
     assert [c.answer()["sum"] for c in queued] == [n + 1 for n in range(20)]
     h.wait_exit()
 
@@ -285,8 +311,7 @@ def test_ctrl_c_once_is_an_orderly_stop(handover):
     port = h.socket("web")
     h.pool("api", rpc(), sockets="web", stop_timeout="20s")
     h.start()
-    slow = Call(port, "work", ms=600, a=1, b=2)
-    in_flight(h, 1)
+    [slow] = slow_calls(h, port)
     h.signal(signal.SIGINT)
     assert slow.answer()["sum"] == 3
     h.wait_exit(0)
@@ -350,8 +375,7 @@ def test_a_longer_stop_timeout_is_respected(handover):
     port = h.socket("web")
     h.pool("api", rpc("--stubborn"), sockets="web", drain_timeout="50ms", stop_timeout="20s")
     h.start()
-    slow = Call(port, "work", ms=700, a=1, b=2)
-    in_flight(h, 1)
+    [slow] = slow_calls(h, port)
     h.signal(signal.SIGTERM)
     assert slow.answer()["sum"] == 3
     h.wait_exit(0)
@@ -362,9 +386,10 @@ def test_all_pools_drain_at_once(handover):
     for name in "abcdef":
         h.pool(name, steps("ignore:TERM", "ready"), stop_timeout="300ms")
     h.start()
-    begin = monotonic_usec()
+    since = h.mark()
     h.stop()
-    assert 300_000 <= monotonic_usec() - begin < 6 * 300_000
+    order = re.findall("drains and has|SIGKILL to it", h.log[since:])
+    assert order == ["drains and has"] * 6 + ["SIGKILL to it"] * 6
 
 
 def test_a_udp_socket_is_closed_at_the_end(handover):

@@ -39,6 +39,15 @@ def in_use_udp(h, ends):
     return f"udp://127.0.0.1:{port}", f"cannot bind udp 127.0.0.1:{port}: address in use by {my_name()} (pid {os.getpid()})"
 
 
+def in_use_unix(h, ends):
+    path = h.path("api.sock")
+    other = ends.enter_context(socket.socket(socket.AF_UNIX))
+    other.bind(path)
+    other.listen()
+    ends.callback(os.unlink, path)
+    return f"unix:{path}", f"cannot bind unix {path}: address in use by {my_name()} (pid {os.getpid()})"
+
+
 def not_local(h, ends):
     return ("tcp://192.0.2.1:8080", "cannot bind tcp 192.0.2.1:8080: 192.0.2.1 is not an address of this machine; set freebind = yes if it "
                                     "comes later")
@@ -50,7 +59,8 @@ def not_known(h, ends):
 
 
 # what is found when the sockets are opened: name: what makes it so, and gives the address and the sentence
-OPENED = {"in use": in_use, "in use, UDP": in_use_udp, "not local": not_local, "no such name": not_known}
+OPENED = {"in use": in_use, "in use, UDP": in_use_udp, "a path that a living process serves": in_use_unix,
+          "not local": not_local, "no such name": not_known}
 
 
 @pytest.mark.parametrize("make", OPENED.values(), ids=OPENED.keys())
@@ -115,20 +125,12 @@ def no_directory(h, ends):
     return "unix:{place}/no/api.sock", "the directory '{place}/no/': No such file or directory"
 
 
-def served(h, ends):
-    other = ends.enter_context(socket.socket(socket.AF_UNIX))
-    other.bind(h.path("api.sock"))
-    other.listen()
-    ends.callback(os.unlink, h.path("api.sock"))
-    return "unix:{place}/api.sock", f"'{{place}}/api.sock' is in use by {my_name()} (pid {os.getpid()})"
-
-
 def port_0(h, ends):
     return "tcp://127.0.0.1:0", "port 0 is refused: it would be a different one after each start"
 
 
 CHECKED = {"a file": a_file, "a directory": a_directory, "too long": too_long, "in a missing directory": no_directory,
-           "served by a living process": served, "port 0": port_0}
+           "port 0": port_0}
 
 
 @pytest.mark.parametrize("make", CHECKED.values(), ids=CHECKED.keys())

@@ -213,7 +213,7 @@ def test_keys_whose_change_leaves_the_workers(handover):
     h = handover()
     path = h.path("web.sock")
     h.socket("web", f"unix:{path}")
-    h.pool("api", rpc(), sockets="web", workers=2, stop_timeout="200ms")
+    h.pool("api", rpc(), sockets="web", workers=2)
     h.start()
     old = h.pids()
     with no_loss_and_no_leak(h, path) as case:

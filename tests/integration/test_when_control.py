@@ -247,6 +247,21 @@ def test_a_second_instance_when_the_lock_was_deleted(handover):
         check_unharmed(h, old)
 
 
+def test_a_second_instance_that_the_lock_does_not_stop(handover):
+    """Deleted, and the first one has not noticed yet: it is stopped (SIGSTOP)."""
+    h = handover()
+    port = serve(h)
+    old = h.pids()
+    with no_loss_and_no_leak(h, port):
+        h.signal(signal.SIGSTOP)
+        os.unlink(os.path.join(h.runtime_dir, "lock"))
+        assert second_of(h) == (1, said(h, "error cannot open the control socket or status_listen: another instance answers at "
+                                           "{place}/run/control.sock: Address already in use\n"))
+        h.signal(signal.SIGCONT)
+        h.wait_log(said(h, "warning {place}/run/lock was deleted: made anew"))
+        check_unharmed(h, old)
+
+
 def test_a_stale_control_socket_is_taken_over(handover):
     h = handover()
     port = serve(h)
@@ -296,6 +311,24 @@ def test_the_runtime_directory_deleted(handover, spoil, what):
     if os.path.exists(h.runtime_dir + ".away"):
         shutil.rmtree(h.runtime_dir + ".away")
     assert all(map(is_alive, h.pids()))
+
+
+@pytest.mark.needs_root
+def test_the_runtime_directory_deleted_and_not_ours_to_make(handover):
+    """It is tried until somebody gives us the right to it."""
+    h = handover()
+    os.chmod(h.place, 0o777)
+    port = serve(h, user=65534, group=65534, extra_groups=[])
+    with no_loss_and_no_leak(h, port):
+        os.chmod(h.place, 0o755)
+        shutil.rmtree(h.runtime_dir)
+        h.wait_log(said(h, "error {place}/run was deleted and cannot be made anew: Permission denied; trying again every second\n"))
+        done = h.cli("status")
+        assert (done.returncode, done.stderr) == (3, said(h, "handover: no instance there: {place}/run/control.sock does not exist\n"))
+        os.chmod(h.place, 0o777)
+        h.wait_log(said(h, "warning {place}/run was deleted: made anew\n"))
+        check_it_works(h)
+    assert h.count_log("was deleted") == 2
 
 
 def test_the_runtime_directory_deleted_while_a_reload_is_waited_for(handover):

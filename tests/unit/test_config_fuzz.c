@@ -223,7 +223,7 @@ static void test_random_bytes(void **state)
 	char data[600];
 
 	(void)state;
-	for (int round = 0; round < 4000; round++) {
+	for (int round = 0; round < unit_rounds(4000); round++) {
 		size_t len = unit_random(&seed, sizeof(data) - 1);
 		bool any = unit_random(&seed, 2) == 0;
 
@@ -318,7 +318,7 @@ static void test_random_lines(void **state)
 	char data[4096];
 
 	(void)state;
-	for (int round = 0; round < 6000; round++) {
+	for (int round = 0; round < unit_rounds(6000); round++) {
 		size_t at = 0, n = 1 + unit_random(&seed, 40);
 
 		for (size_t i = 0; i < n; i++)
@@ -370,7 +370,7 @@ static void test_mutations(void **state)
 	char data[4096];
 
 	(void)state;
-	for (int round = 0; round < 10000; round++) {
+	for (int round = 0; round < unit_rounds(10000); round++) {
 		size_t len = strlen(good);
 		int n = 1 + (int)unit_random(&seed, 3);
 
@@ -382,7 +382,7 @@ static void test_mutations(void **state)
 	}
 	/* Enough of them were right for what is said of those to mean something. */
 	print_message("%u were taken\n", came_back);
-	assert_true(came_back > 300);
+	assert_true(came_back > (unsigned)unit_rounds(300));
 }
 
 /* A line that is wrong wherever it stands is told, with its number, wherever it stands. */
@@ -413,7 +413,7 @@ static void test_wrong_lines_anywhere(void **state)
 	char data[4096];
 
 	(void)state;
-	for (int round = 0; round < 3000; round++) {
+	for (int round = 0; round < unit_rounds(3000); round++) {
 		const char *line = wrong[unit_random(&seed, ARRAY_LEN(wrong))], *p = good;
 		/* Behind the first header, so that the line belongs to a section. */
 		unsigned number = 2 + unit_random(&seed, 22), i;

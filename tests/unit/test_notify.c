@@ -137,6 +137,7 @@ static void test_long_status_is_cut_between_characters(void **state)
 	assert_int_equal(strlen(message.status), 255); /* 85 whole ones */
 	memset(text + 7, 'x', 1);
 	message = parse(text, (size_t)(p - text));
+	assert_memory_equal(message.status, "x??\xe2", 4);
 	memset(text + 7, '\xff', 1900);
 	message = parse(text, 1900);
 	assert_int_equal(strlen(message.status), 255);

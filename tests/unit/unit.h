@@ -77,6 +77,14 @@ static inline uint64_t unit_seed(void)
 	return seed | 1;
 }
 
+/* Cases of a random test: n, or a part of them where a checker makes each take long. */
+static inline int unit_rounds(int n)
+{
+	const char *part = getenv("HANDOVER_CASES_PART");
+
+	return part != NULL && atoi(part) > 0 ? n / atoi(part) : n;
+}
+
 /* xorshift64*: a number from 0 to n - 1. */
 static inline uint32_t unit_random(uint64_t *state, uint32_t n)
 {
