@@ -220,6 +220,14 @@ int wishes_start(struct engine *engine, struct config_ref *config)
 	return 0;
 }
 
+/* Not worth undoing what serves already; but whoever asked must hear of it. */
+static void wishes_remark(struct engine *engine, const char *key, const char *error)
+{
+	buf_printf(&engine->undertaking.remarks,
+		   "supervisor: %s could not be applied: %s; keeping the former one\n", key,
+		   error != NULL ? error : "out of memory");
+}
+
 /* The supervisor's own keys, from a configuration that is the instance's now. */
 static void wishes_apply_supervisor(struct engine *engine)
 {
@@ -229,12 +237,10 @@ static void wishes_apply_supervisor(struct engine *engine)
 	log_setup(spec->log_level, spec->log_format);
 	engine->model->lame_duck = spec->lame_duck;
 	if (control_set_status_listen(engine, spec, &error) < 0)
-		log_error("status_listen: %s; keeping what was there",
-			  error != NULL ? error : "failed");
+		wishes_remark(engine, "status_listen", error);
 	free(TAKE_PTR(error));
 	if (control_set_group(engine, spec, &error) < 0)
-		log_error("operator_group: %s; keeping the former one",
-			  error != NULL ? error : "failed");
+		wishes_remark(engine, "operator_group", error);
 	free(error);
 }
 

@@ -34,7 +34,7 @@ static unsigned worker_of(pid_t pid)
 int main(int argc, char **argv)
 {
 	pid_t (*start)(char **) = baseline_fork_exec;
-	char *outer = getenv("NOTIFY_SOCKET") != NULL ? strdup(getenv("NOTIFY_SOCKET")) : NULL;
+	char *outer = baseline_notify_outer();
 	int notify_fd = -1;
 	unsigned n;
 	pid_t pid;

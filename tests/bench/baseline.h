@@ -17,8 +17,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 static inline __attribute__((noreturn)) void baseline_die(const char *what)
 {
 	perror(what);
@@ -82,6 +80,17 @@ static inline void baseline_notify_wait(int fd, unsigned n)
 {
 	while (n > 0)
 		n -= (unsigned)baseline_notify_read(fd, 0);
+}
+
+/* Our own NOTIFY_SOCKET, before that of the workers takes its place; NULL: there is none. */
+static inline char *baseline_notify_outer(void)
+{
+	const char *address = getenv("NOTIFY_SOCKET");
+	char *copy = address != NULL ? strdup(address) : NULL;
+
+	if (address != NULL && copy == NULL)
+		baseline_die("memory");
+	return copy;
 }
 
 /* READY=1 to whoever started us. */

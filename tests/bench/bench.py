@@ -96,7 +96,9 @@ def main():
             json.dump({"machine": before, "rounds": bench.rounds, "realtime": options.realtime,
                        "rows": [row._asdict() for row in rows]}, file, indent=1)
     missed = [row.name for row in rows if row.met is False]
-    print(f"\n{sum(row.met is True for row in rows)} goals met, {len(missed)} missed" + "".join(f"\n  missed: {m}" for m in missed))
+    print(f"\n{sum(row.met is True for row in rows)} goals met, {len(missed)} missed")
+    for name in missed:
+        print(f"  missed: {name}")
 
 
 if __name__ == "__main__":

@@ -104,7 +104,7 @@ int main(int argc, char **argv)
 	if (workers == NULL || old == NULL)
 		baseline_die("memory");
 	listen_fd = fcntl(hold_listen((uint16_t)atoi(argv[1])), F_DUPFD_CLOEXEC, 10);
-	outer = getenv("NOTIFY_SOCKET") != NULL ? strdup(getenv("NOTIFY_SOCKET")) : NULL;
+	outer = baseline_notify_outer();
 	notify_fd = baseline_notify_open();
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGHUP);

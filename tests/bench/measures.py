@@ -212,7 +212,8 @@ class Bench:
                       goal=f"<= {goal} KiB" if goal else "", met=pss <= goal if goal else None)
         for few, many in ((10, 1000), (1000, sizes[-1])):
             each = (private[many] - private[few]) / (many - few)
-            yield Row(f"memory of each further worker, from {few} to {many} (anonymous)", "KiB", each, goal="<= 2 KiB", met=each <= 2)
+            yield Row(f"memory of each further worker, from {few} to {many} (anonymous)", "KiB", each, goal="<= 2 KiB",
+                      met=each <= 2)
 
     def memory_after_reloads(self, n, reloads):
         self.say(f"memory after {reloads} reloads of {n} workers")

@@ -382,6 +382,10 @@ def test_logs_show_what_is_kept(api):
         assert b"\x1b" not in terminal.raw and b"^[[31mred^[[0m\t\xc3\xbc^@z" in terminal.raw
     done = run("-c", api.socket, "logs", "--json")
     assert [json.loads(line)["line"] for line in done.stdout.splitlines()] == ["hello", "\x1b[31mred\x1b[0m\tü\0z"]
+    api.routes["GET", "/v1/logs"] = Stream().push(log("a\x7f\x9b1mb\x7f")).end()
+    with Terminal([HANDOVER, "-c", api.socket, "logs", "--json"], environment(NO_COLOR="1")) as terminal:
+        assert terminal.finish() == 0
+        assert b"\x7f" not in terminal.raw and rb'a\u007f\u009B1mb\u007f' in terminal.raw
 
 
 def test_lines_without_end_are_refused(api):

@@ -80,8 +80,10 @@ def test_a_shutdown_again_and_again_is_no_busy_loop(handover):
     h = handover()
     port = h.socket("web")
     h.pool("api", rpc(), sockets="web")
-    h.pool("bad", steps("ready", *["shutdown:3", "sleep:1"] * 200, f"create:{h.path('done')}"), sockets="web")
+    h.pool("bad", steps("ready", f"await:{h.path('go')}", *["shutdown:3", "sleep:1"] * 200, f"create:{h.path('done')}"), sockets="web")
     h.start()
+    with open(h.path("go"), "w", encoding="utf-8"):
+        pass
     h.wait(lambda: os.path.exists(h.path("done")), "the last shutdown")
     before = mended(h)
     assert 1 <= before < 200

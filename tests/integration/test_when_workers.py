@@ -6,11 +6,9 @@ import re
 import signal
 import time
 
-import pytest
-
-from harness import Call, call, is_alive, is_refused, processes_of, process_stat, read_file, rpc, steps, wait_until
+from harness import Call, call, is_alive, is_refused, processes_of, process_stat, rpc, steps, wait_until
 from when import no_leak, no_loss_and_no_leak
-from when_cases import bad, create, keepalive_load, serving, says, ticks, times_said
+from when_cases import bad, create, keepalive_load, pattern_of, says, serving, ticks, times_said
 
 
 def with_a_bad_one(h, command, **keys):
@@ -267,7 +265,7 @@ def test_floods_stdout(handover):
     os.kill(h.pids("bad")[0], signal.SIGKILL)  # told every 10 s, and at its end
     text = b""
     os.set_blocking(reader, False)
-    wanted = rb"warning pool bad slot 0: \d+ lines dropped: standard error was not read fast enough\n"
+    wanted = pattern_of("pool bad slot 0: <n> lines dropped: standard error was not read fast enough").encode()
 
     def read():
         nonlocal text

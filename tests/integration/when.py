@@ -24,8 +24,8 @@ def descriptors(pid):
 
 
 def memory(pid):
-    """Proportional set size in bytes."""
-    return int(re.search(rb"^Pss:\s+(\d+) kB", read_file(f"/proc/{pid}/smaps_rollup"), re.M)[1]) * 1024
+    """What it has for itself, in bytes. (The proportional size grows when another process with the same libraries ends.)"""
+    return int(re.search(rb"^Anonymous:\s+(\d+) kB", read_file(f"/proc/{pid}/smaps_rollup"), re.M)[1]) * 1024
 
 
 def files_below(folder):

@@ -63,6 +63,19 @@ static void assert_ring(const struct ring *ring, const char *expected)
 	assert_string_equal(buf_text(&out), expected);
 }
 
+static void test_buf_visible(void **state)
+{
+	cleanup_buf struct buf buf = {.max = 40};
+	static const char odd[] = "a\t\x1b[0m\n\x7f\xc2\x85\xc3\xa4\xe2\x82";
+
+	(void)state;
+	buf_add_visible(&buf, odd, sizeof(odd) - 1);
+	assert_string_equal(buf_text(&buf), "a\t\\x1b[0m\\x0a\\x7f\\xc2\\x85\xc3\xa4\\xe2\\x82");
+	assert_false(buf.cut);
+	buf_add_visible(&buf, "\xe2\x82\xac", 3);
+	assert_true(buf.cut);
+}
+
 static void test_ring_keeps_the_last(void **state)
 {
 	struct ring ring = {.max = 8};
@@ -272,17 +285,12 @@ static void test_read_file_without_size(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_buf_grows),
-	    cmocka_unit_test(test_buf_limit),
-	    cmocka_unit_test(test_ring_keeps_the_last),
-	    cmocka_unit_test(test_ring_without_room),
-	    cmocka_unit_test(test_ring_random),
-	    cmocka_unit_test(test_ring_lines),
-	    cmocka_unit_test(test_fd_close),
-	    cmocka_unit_test(test_fd_flags),
-	    cmocka_unit_test(test_take),
-	    cmocka_unit_test(test_read_file),
-	    cmocka_unit_test(test_read_file_without_size),
+	    cmocka_unit_test(test_buf_grows),	      cmocka_unit_test(test_buf_limit),
+	    cmocka_unit_test(test_buf_visible),	      cmocka_unit_test(test_ring_keeps_the_last),
+	    cmocka_unit_test(test_ring_without_room), cmocka_unit_test(test_ring_random),
+	    cmocka_unit_test(test_ring_lines),	      cmocka_unit_test(test_fd_close),
+	    cmocka_unit_test(test_fd_flags),	      cmocka_unit_test(test_take),
+	    cmocka_unit_test(test_read_file),	      cmocka_unit_test(test_read_file_without_size),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -294,6 +294,11 @@ static void test_bytes_that_are_no_text(void **state)
 	assert_bytes_said(control, sizeof(control),
 			  "x.ini: contains more than 100 control characters, so this is no text "
 			  "file; nothing of it is used\n");
+	/* Names are shown as they are: what is no UTF-8, or means something to a terminal, is not.
+	 */
+	assert_said(WITH("sockets = a\xe8\x9b\xc2\x9b"
+			 "1m"),
+		    "x.ini:3: [pool:api] sockets: there is no [socket:a\\xe8\\x9b\\xc2\\x9b1m]\n");
 	assert_said(WITH("environment = A=\x1b[31m"),
 		    "x.ini:3: [pool:api] the line contains a control character (0x1b)\n");
 	assert_said(WITH("[pool:\x01]"), "x.ini:1: [pool:api] ready: is missing; say how a worker "

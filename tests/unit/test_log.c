@@ -107,6 +107,11 @@ static void test_control_characters(void **state)
 	log_info("%s", "a\nb\x1b[31m\tc\x7f\xff\xc3\xa4");
 	assert_string_equal(strstr(written.data, "info "),
 			    "info a\\nb\\x1b[31m\tc\\x7f\\xff\xc3\xa4\n");
+	/* U+009B begins a terminal's sequence as ESC [ does. */
+	written.len = 0;
+	log_info("%s", "\xc2\x9b"
+		       "31m\xc2\xa0");
+	assert_string_equal(strstr(written.data, "info "), "info \\xc2\\x9b31m\xc2\xa0\n");
 }
 
 static void test_json(void **state)

@@ -479,6 +479,34 @@ static void test_utf8(void **state)
 		assert_int_equal(parse_utf8(rows[i].text, rows[i].len), rows[i].n);
 }
 
+static void test_printable(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t len, n;
+	} rows[] = {
+	    {"", 0, 0},
+	    {" ", 1, 1},
+	    {"~", 1, 1},
+	    {"\t", 1, 0},
+	    {"\x1f", 1, 0},
+	    {"\x7f", 1, 0},
+	    {"\0", 1, 0},
+	    {"\xc2\x80", 2, 0},
+	    {"\xc2\x9f", 2, 0},
+	    {"\xc2\xa0", 2, 2},
+	    {"\xc3\x9f", 2, 2},
+	    {"\xe2\x82\xac", 3, 3},
+	    {"\xc2", 1, 0},
+	    {"\xed\xa0\x80", 3, 0},
+	    {"\xf0\x9f\x98\x80", 4, 4},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		assert_int_equal(parse_printable(rows[i].text, rows[i].len), rows[i].n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -497,6 +525,7 @@ int main(void)
 	    cmocka_unit_test(test_format_duration),
 	    cmocka_unit_test(test_suggest),
 	    cmocka_unit_test(test_utf8),
+	    cmocka_unit_test(test_printable),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
