@@ -147,6 +147,10 @@ class Supervisor:
         with open(f"/proc/{self.pid}/task/{self.pid}/children", encoding="ascii") as file:
             return [int(pid) for pid in file.read().split()]
 
+    def _state(self):
+        with open(f"/proc/{self.pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(") ")[2][0]
+
     def wait_children(self, n):
         wait_until(lambda: len(self.children()) == n, f"{n} children of {self.name}")
 
@@ -167,11 +171,14 @@ class Supervisor:
 
     def close(self):
         if self.pid:
-            with contextlib.suppress(ProcessLookupError):
-                for pid in self.children():
-                    os.kill(pid, signal.SIGKILL)
-                self.signal(signal.SIGKILL)
+            self.signal(signal.SIGSTOP)  # or it would start others in their place
+            wait_until(lambda: self._state() in "TZ", "it to stand still")
+            workers = self.children()
+            self.signal(signal.SIGKILL)
             os.waitpid(self.pid, 0)
+            for pid in workers:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         self.notify.socket.close()
         self.stamps.map.close()
         shutil.rmtree(self.place)

@@ -196,23 +196,31 @@ static void test_leaves_what_is_not_asked(void **state)
 	assert_line(text, "cwd %s", getcwd(cwd, sizeof(cwd)));
 }
 
-/* Exactly these descriptors, and nothing else above 2. */
+/* Exactly these descriptors, and nothing else above 2; and ours stay as they were, whose table the
+ * child begins with. */
 static void check_descriptors(const int *fds, const int *numbers, size_t n)
 {
 	struct spawn_spec spec = report_spec();
 	cleanup_free char *text = NULL;
+	unsigned long ours[8];
 	size_t lines = 0;
 	pid_t pid = 0;
 
+	assert_true(n <= ARRAY_LEN(ours));
+	for (size_t i = 0; i < n; i++)
+		ours[i] = inode_of(fds[i]);
 	spec.fds = fds;
 	spec.fd_numbers = numbers;
 	spec.n_fds = n;
 	spec.stdin_fd = n > 0 ? fds[0] : -1;
 	text = run(&spec, &pid);
-	for (size_t i = 0; i < n; i++)
-		assert_line(text, "fd %d %lu cloexec=0", numbers[i], inode_of(fds[i]));
+	for (size_t i = 0; i < n; i++) {
+		assert_line(text, "fd %d %lu cloexec=0", numbers[i], ours[i]);
+		assert_int_equal(inode_of(fds[i]), ours[i]);
+		assert_int_equal(fcntl(fds[i], F_GETFD), FD_CLOEXEC);
+	}
 	if (n > 0)
-		assert_line(text, "fd 0 %lu cloexec=0", inode_of(fds[0]));
+		assert_line(text, "fd 0 %lu cloexec=0", ours[0]);
 	for (const char *p = text; (p = strstr(p, "\nfd ")) != NULL; p++)
 		lines += atoi(p + 4) > 2;
 	assert_int_equal(lines, n);

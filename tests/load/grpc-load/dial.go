@@ -16,14 +16,16 @@ func dial(options options) (*grpc.ClientConn, error) {
 
 // dialRoundRobin opens a channel with the round_robin balancer, which watches the health of what it is connected to.
 //
-// Its one address is its one connection, as for every client of a service on one host. With several connections in
-// one channel, a call that two of them refuse in the same instant fails: the library moves a call once only
-// (grpc-go issue 2767), unless it waits for ready.
+// Its one address is its one connection, as for every client of a service on one host. Its calls wait for ready, as
+// such a client's must: grpc-go 1.33 has two races of its own at every GOAWAY, which no server can close. The end of
+// the health watch makes the connection count as failed for a moment, before it counts as connecting again; and with
+// several connections, a call that two of them refuse in the same instant is moved once only (grpc-go issue 2767).
 func dialRoundRobin(options options) (*grpc.ClientConn, error) {
 	config := fmt.Sprintf(`{"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": %q}}`,
 		echo.ServiceName)
 	return grpc.Dial("passthrough:///"+options.target,
-		append(dialOptions(options), grpc.WithDefaultServiceConfig(config))...)
+		append(dialOptions(options), grpc.WithDefaultServiceConfig(config),
+			grpc.WithDefaultCallOptions(grpc.WaitForReady(true)))...)
 }
 
 func dialOptions(options options) []grpc.DialOption {

@@ -1,0 +1,56 @@
+/* test_fd.c - descriptors that move out of the way. */
+#include "unit.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+
+#include "base/fd.h"
+
+enum { LOWEST_PARKED = 64 };
+
+static void test_park_moves_up(void **state)
+{
+	int pipes[2], parked;
+	char c = 0;
+	(void)state;
+
+	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+	assert_true(pipes[0] < LOWEST_PARKED);
+	parked = fd_park(pipes[0]);
+	assert_true(parked >= LOWEST_PARKED);
+	assert_int_equal(fcntl(parked, F_GETFD), FD_CLOEXEC);
+	assert_int_equal(fcntl(pipes[0], F_GETFD), -1); /* the old number is free */
+	assert_int_equal(errno, EBADF);
+	assert_int_equal(write(pipes[1], "x", 1), 1);
+	assert_int_equal(read(parked, &c, 1), 1);
+	assert_int_equal(c, 'x');
+	assert_int_equal(fd_park(parked), parked); /* it is where it should be */
+	fd_close(parked);
+	fd_close(pipes[1]);
+}
+
+static void test_park_without_room(void **state)
+{
+	struct rlimit before, tight;
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	(void)state;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	tight = (struct rlimit){.rlim_cur = LOWEST_PARKED, .rlim_max = before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+	assert_int_equal(fd_park(fd), fd);
+	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(fd_park(-1), -1);
+	fd_close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_park_moves_up),
+	    cmocka_unit_test(test_park_without_room),
+	};
+
+	return cmocka_run_group_tests_name("fd", tests, NULL, NULL);
+}
