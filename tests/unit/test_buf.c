@@ -65,7 +65,7 @@ static void assert_ring(const struct ring *ring, const char *expected)
 
 static void test_buf_visible(void **state)
 {
-	cleanup_buf struct buf buf = {.max = 40};
+	cleanup_buf struct buf buf = {.max = 36};
 	static const char odd[] = "a\t\x1b[0m\n\x7f\xc2\x85\xc3\xa4\xe2\x82";
 
 	(void)state;
