@@ -524,9 +524,9 @@ class Handover:
         if self.process is None:
             return
         if self.process.poll() is None:
-            with contextlib.suppress(AssertionError):
+            try:
                 wait_until(lambda: not self._zombies(), "zombies to be reaped", 5)
-            if self._zombies():
+            except AssertionError:
                 problems.append(f"zombies are left: {self._zombies()}")
             self.process.terminate()
             try:

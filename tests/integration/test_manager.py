@@ -29,7 +29,7 @@ def passed(h, *names):
         script = (f"exec {' '.join(moves)}; LISTEN_PID=$$ LISTEN_FDS={len(names)} LISTEN_FDNAMES={':'.join(names)} "
                   'exec "$0" "$@"')
         yield [sock.getsockname()[1] for sock in socks], {
-            "wrapper": ["sh", "-c", script], "pass_fds": [sock.fileno() + 100 for sock in socks]}
+            "wrapper": ["bash", "-c", script], "pass_fds": [sock.fileno() + 100 for sock in socks]}
 
 
 def test_sockets_of_the_service_manager(handover):

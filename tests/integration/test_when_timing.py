@@ -104,7 +104,7 @@ def test_reload_during_a_stop(handover):
         h.signal(signal.SIGINT)
         h.wait_log(r"\(SIGINT\)", count=n)
     h.wait_exit(0)
-    says(h, "pool api slot 0 generation 1 pid <pid> has to go at once (stop), 0 requests in flight, its status: \"serving on web, version "
+    says(h, "pool api slot 0 generation 1 pid <pid> has to go at once (stop), <requests> in flight, its status: \"serving on web, version "
             "1\": SIGKILL to it and all its processes")
     assert h.count_log("begins") == 0
 

@@ -10,7 +10,7 @@ from harness import rpc
 
 # Placeholders, as the table has them.
 PLACES = {"<pid>": r"\d+", "<time>": r"[\d.]+ (?:us|ms|s|min|h)", "<n>": r"\d+", "<slot>": r"\d+", "<generation>": r"\d+",
-          "<port>": r"\d+", "<path>": r"\S+", "<name>": r"\S+", "<uid>": r"\d+"}
+          "<requests>": r"\d+ requests?", "<port>": r"\d+", "<path>": r"\S+", "<name>": r"\S+", "<uid>": r"\d+"}
 
 
 def pattern_of(text):
