@@ -8,6 +8,7 @@
 
 #include "base/fd.h"
 #include "engine/launch.h"
+#include "engine/memory.h"
 #include "engine/orders.h"
 #include "engine/proc.h"
 
@@ -153,6 +154,7 @@ void engine_post(struct engine *engine, const struct core_event *event)
 	proc_bury(engine);
 	launch_waiting(engine);
 	engine_rearm(engine);
+	memory_restore();
 }
 
 void engine_post_worker(struct engine *engine, const struct worker_ref *ref,

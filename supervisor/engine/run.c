@@ -13,6 +13,7 @@
 #include "engine/control.h"
 #include "engine/events.h"
 #include "engine/launch.h"
+#include "engine/memory.h"
 #include "engine/output.h"
 #include "engine/proc.h"
 #include "engine/rundir.h"
@@ -104,6 +105,7 @@ static int run_make_events(struct engine *engine)
 					       sockets_close_removed,
 					       sockets_mend_again};
 
+	memory_new();
 	engine->base = event_base_new();
 	if (engine->base == NULL)
 		return -ENOMEM;
@@ -203,6 +205,7 @@ static void run_free_events(struct engine *engine)
 			event_free(timers[n]);
 	if (engine->base != NULL)
 		event_base_free(engine->base);
+	memory_free();
 }
 
 /* Everything that was built, in the reverse order; parts that were not are skipped. */
