@@ -116,7 +116,7 @@ test-unit: $(UNIT)
 	@cat $(UNIT:=.log) | sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' | awk '{ n += $$1 } END { print n " unit tests passed" }'
 # pytest of the distribution serves the distribution's python3, whatever comes first in PATH
 test-integration: programs tools
-	@BUILD=$(abspath $(BUILD)) VARIANT=$(VARIANT) /usr/bin/python3 -m pytest -q -n 4 --timeout 180 -p no:cacheprovider tests/integration
+	@tests/integration/run.sh $(abspath $(BUILD)) $(VARIANT)
 test: deps-test
 	@$(MAKE) --no-print-directory -s -j2 programs tools unit
 	@$(MAKE) --no-print-directory -s grpc
