@@ -475,8 +475,8 @@ def test_status_listen_in_use(handover):
 
 ASK_AS = """
 import os, sys
+sys.path.insert(0, sys.argv[3]); import harness, encodings.idna  # while we may still read them
 os.setgroups([]); os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[1]))
-sys.path.insert(0, sys.argv[3]); import harness
 try:
     print(*harness.Api(sys.argv[4]).request("POST", "/v1/reload", {}))
 except OSError as error:
