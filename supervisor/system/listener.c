@@ -349,7 +349,8 @@ int listener_update(struct listener *listener, const struct listener_spec *spec,
 	int r;
 
 	if (listener->type == SOCK_STREAM && spec->backlog != listener->backlog) {
-		if (listen(listener->fd, spec->backlog) == -1)
+		/* one that was shut down gets it when it is mended */
+		if (listener_is_alive(listener) && listen(listener->fd, spec->backlog) == -1)
 			return listener_fail(listener, errno, ret_error, "cannot set backlog: %s",
 					     strerror(errno));
 		listener->backlog = spec->backlog;

@@ -15,6 +15,8 @@
 #include "system/listener_internal.h"
 #include "system/sockdiag.h"
 
+#define LISTEN_AGAIN_MAX 10
+
 enum { TCP_FLAGS_AT = 13, TCP_SYN = 0x02, TCP_ACK = 0x10 };
 
 static bool is_unix(const struct listener *listener)
@@ -46,6 +48,27 @@ bool listener_is_alive(const struct listener *listener)
 	return (poll_now(listener->fd, POLLRDHUP) & (POLLHUP | POLLRDHUP | POLLNVAL)) == 0;
 }
 
+/*
+ * A second shutdown() finds the socket closed. Linux says ENOTCONN and remembers it all the same
+ * (inet_shutdown(), "Hack to wake up other listeners"): whoever listens then gets connections that
+ * end at once. Only a disconnect, connect(2) to AF_UNSPEC, makes it forget. Workers that leave
+ * together do just this.
+ */
+static int tcp_listen_again(const struct listener *listener)
+{
+	const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+	int r = 1;
+
+	/* again, where yet another shutdown() got in between */
+	for (unsigned n = 0; n < LISTEN_AGAIN_MAX && r > 0; n++) {
+		if (connect(listener->fd, &nowhere, sizeof(nowhere)) == -1 ||
+		    listen(listener->fd, listener->backlog) == -1)
+			return -errno;
+		r = sockdiag_tcp_is_shut(listener->fd);
+	}
+	return r > 0 ? -ESHUTDOWN : 0;
+}
+
 int listener_mend(struct listener *listener, bool *ret_replaced)
 {
 	bool replace = is_unix(listener);
@@ -57,8 +80,8 @@ int listener_mend(struct listener *listener, bool *ret_replaced)
 		r = -EBADF;
 	else if (replace)
 		r = listener_unix_replace(listener);
-	else if (listen(listener->fd, listener->backlog) == -1)
-		r = -errno;
+	else
+		r = tcp_listen_again(listener);
 	if (r == 0)
 		*ret_replaced = replace;
 	return r;

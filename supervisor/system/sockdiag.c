@@ -1,11 +1,13 @@
-/* sockdiag.c - sock_diag(7) for Unix sockets: one request, and its answers. */
+/* sockdiag.c - sock_diag(7): one request, and its answers. */
 #include "system/sockdiag.h"
 
 #include <errno.h>
+#include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,10 +18,18 @@
 
 #include "base/fd.h"
 
-static const void *find_attribute(const struct unix_diag_msg *message, size_t len, int type,
-				  size_t size)
+/* One message of an answer: its fixed part has at least the size that was asked for, attributes
+ * follow it up to len. */
+struct answer {
+	size_t fixed;
+	void (*take)(const void *message, size_t len, void *arg);
+	void *arg;
+};
+
+/* len: of the message behind its fixed part. */
+static const void *find_attribute(const void *attributes, size_t len, int type, size_t size)
 {
-	const struct rtattr *attribute = (const struct rtattr *)(message + 1);
+	const struct rtattr *attribute = attributes;
 
 	for (; RTA_OK(attribute, len); attribute = RTA_NEXT(attribute, len))
 		if (attribute->rta_type == type && RTA_PAYLOAD(attribute) >= size)
@@ -27,29 +37,27 @@ static const void *find_attribute(const struct unix_diag_msg *message, size_t le
 	return NULL;
 }
 
-static int send_request(int fd, const struct unix_diag_req *request, int flags)
+static int send_request(int fd, const void *request, size_t size, int flags)
 {
-	struct {
-		struct nlmsghdr header;
-		struct unix_diag_req request;
-	} message = {
-	    .header = {.nlmsg_len = sizeof(message),
-		       .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-		       .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags)},
-	    .request = *request,
+	struct nlmsghdr header = {
+	    .nlmsg_len = (uint32_t)(sizeof(header) + size),
+	    .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+	    .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags),
 	};
 	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+	struct iovec parts[] = {{&header, sizeof(header)}, {(void *)request, size}};
+	struct msghdr message = {
+	    .msg_name = &kernel,
+	    .msg_namelen = sizeof(kernel),
+	    .msg_iov = parts,
+	    .msg_iovlen = ARRAY_LEN(parts),
+	};
 
-	if (sendto(fd, &message, sizeof(message), MSG_DONTWAIT, (struct sockaddr *)&kernel,
-		   sizeof(kernel)) == -1)
-		return -errno;
-	return 0;
+	return sendmsg(fd, &message, MSG_DONTWAIT) == -1 ? -errno : 0;
 }
 
 /* Goes through one packet. 1: more packets follow; 0: that was the last one; -errno. */
-static int take_packet(const struct nlmsghdr *header, size_t len,
-		       void (*answer)(const struct unix_diag_msg *message, size_t len, void *arg),
-		       void *arg)
+static int take_packet(const struct nlmsghdr *header, size_t len, const struct answer *answer)
 {
 	for (; NLMSG_OK(header, len); header = NLMSG_NEXT(header, len)) {
 		if (header->nlmsg_type == NLMSG_DONE)
@@ -61,19 +69,17 @@ static int take_packet(const struct nlmsghdr *header, size_t len,
 										: error->error;
 		}
 		if (header->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
-		    header->nlmsg_len < NLMSG_LENGTH(sizeof(struct unix_diag_msg)))
+		    header->nlmsg_len < NLMSG_LENGTH(answer->fixed))
 			continue;
-		answer(NLMSG_DATA(header),
-		       header->nlmsg_len - NLMSG_LENGTH(sizeof(struct unix_diag_msg)), arg);
+		answer->take(NLMSG_DATA(header), header->nlmsg_len - NLMSG_LENGTH(answer->fixed),
+			     answer->arg);
 		if (!(header->nlmsg_flags & NLM_F_MULTI))
 			return 0;
 	}
 	return 1;
 }
 
-static int ask(const struct unix_diag_req *request, int flags,
-	       void (*answer)(const struct unix_diag_msg *message, size_t len, void *arg),
-	       void *arg)
+static int ask(const void *request, size_t size, int flags, const struct answer *answer)
 {
 	cleanup_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 	_Alignas(struct nlmsghdr) char packet[16 * 1024];
@@ -82,16 +88,16 @@ static int ask(const struct unix_diag_req *request, int flags,
 
 	if (fd == -1)
 		return errno == EPROTONOSUPPORT || errno == EAFNOSUPPORT ? -EOPNOTSUPP : -errno;
-	r = send_request(fd, request, flags);
+	r = send_request(fd, request, size, flags);
 	if (r < 0)
 		return r;
 	do {
 		n = recv(fd, packet, sizeof(packet), MSG_DONTWAIT);
 		if (n == -1)
 			return -errno;
-		r = take_packet((const struct nlmsghdr *)packet, (size_t)n, answer, arg);
+		r = take_packet((const struct nlmsghdr *)packet, (size_t)n, answer);
 	} while (r > 0);
-	/* The kernel answers ENOENT both for "no such socket" and where its unix_diag module is
+	/* The kernel answers ENOENT both for "no such socket" and where its diag module is
 	 * missing. */
 	return r == -ENOENT || r == -EINVAL ? -EOPNOTSUPP : r;
 }
@@ -101,10 +107,10 @@ struct queue {
 	struct unix_diag_rqlen length;
 };
 
-static void take_queue(const struct unix_diag_msg *message, size_t len, void *arg)
+static void take_queue(const void *message, size_t len, void *arg)
 {
-	const void *attribute =
-	    find_attribute(message, len, UNIX_DIAG_RQLEN, sizeof(struct unix_diag_rqlen));
+	const void *attribute = find_attribute((const struct unix_diag_msg *)message + 1, len,
+					       UNIX_DIAG_RQLEN, sizeof(struct unix_diag_rqlen));
 	struct queue *queue = arg;
 
 	if (attribute == NULL)
@@ -123,7 +129,8 @@ int sockdiag_unix_queue(ino_t inode, unsigned *ret_waiting, unsigned *ret_limit)
 	    .udiag_cookie = {UINT32_MAX, UINT32_MAX}, /* INET_DIAG_NOCOOKIE: any */
 	};
 	struct queue queue = {.found = false};
-	int r = ask(&request, 0, take_queue, &queue);
+	const struct answer answer = {sizeof(struct unix_diag_msg), take_queue, &queue};
+	int r = ask(&request, sizeof(request), 0, &answer);
 
 	if (r < 0)
 		return r;
@@ -140,10 +147,11 @@ struct file_search {
 	size_t n, max;
 };
 
-static void take_bound(const struct unix_diag_msg *message, size_t len, void *arg)
+static void take_bound(const void *data, size_t len, void *arg)
 {
+	const struct unix_diag_msg *message = data;
 	const void *attribute =
-	    find_attribute(message, len, UNIX_DIAG_VFS, sizeof(struct unix_diag_vfs));
+	    find_attribute(message + 1, len, UNIX_DIAG_VFS, sizeof(struct unix_diag_vfs));
 	struct file_search *search = arg;
 	struct unix_diag_vfs vfs;
 
@@ -168,7 +176,49 @@ int sockdiag_unix_bound_to(dev_t device, ino_t file, unsigned long *inodes, size
 	    .inodes = inodes,
 	    .max = max,
 	};
-	int r = ask(&request, NLM_F_DUMP, take_bound, &search);
+	const struct answer answer = {sizeof(struct unix_diag_msg), take_bound, &search};
+	int r = ask(&request, sizeof(request), NLM_F_DUMP, &answer);
 
 	return r < 0 ? r : (int)search.n;
+}
+
+struct shut_search {
+	uint32_t cookie[2];
+	int shut; /* -1: not found */
+};
+
+static void take_shut(const void *data, size_t len, void *arg)
+{
+	const struct inet_diag_msg *message = data;
+	const uint8_t *shut = find_attribute(message + 1, len, INET_DIAG_SHUTDOWN, sizeof(*shut));
+	struct shut_search *search = arg;
+
+	if (shut != NULL &&
+	    memcmp(message->id.idiag_cookie, search->cookie, sizeof(search->cookie)) == 0)
+		search->shut = *shut;
+}
+
+int sockdiag_tcp_is_shut(int fd)
+{
+	struct shut_search search = {.shut = -1};
+	struct sockaddr_storage address = {0};
+	struct inet_diag_req_v2 request = {
+	    .sdiag_protocol = IPPROTO_TCP,
+	    .idiag_states = 1U << TCP_LISTEN,
+	    .id.idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE},
+	};
+	const struct answer answer = {sizeof(struct inet_diag_msg), take_shut, &search};
+	socklen_t len = sizeof(address), cookie_len = sizeof(search.cookie);
+	int r;
+
+	if (getsockname(fd, (struct sockaddr *)&address, &len) == -1 ||
+	    getsockopt(fd, SOL_SOCKET, SO_COOKIE, search.cookie, &cookie_len) == -1)
+		return -errno;
+	request.sdiag_family = (uint8_t)address.ss_family;
+	/* at the same place in sockaddr_in and sockaddr_in6 */
+	request.id.idiag_sport = ((const struct sockaddr_in *)&address)->sin_port;
+	r = ask(&request, sizeof(request), NLM_F_DUMP, &answer);
+	if (r < 0)
+		return r;
+	return search.shut == -1 ? -EOPNOTSUPP : search.shut != 0;
 }

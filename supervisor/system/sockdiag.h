@@ -1,4 +1,4 @@
-/* sockdiag.h - what only sock_diag(7) tells of Unix sockets. Netlink answers from memory: no call
+/* sockdiag.h - what only sock_diag(7) tells of sockets. Netlink answers from memory: no call
  * waits. */
 #ifndef SYSTEM_SOCKDIAG_H
 #define SYSTEM_SOCKDIAG_H
@@ -15,5 +15,9 @@ int sockdiag_unix_queue(ino_t inode, unsigned *ret_waiting, unsigned *ret_limit)
  * that were accepted there do not count. Writes at most max; returns how many, or -errno
  * (-EOPNOTSUPP as above). */
 int sockdiag_unix_bound_to(dev_t device, ino_t file, unsigned long *inodes, size_t max);
+
+/* Whether the kernel holds a shutdown() against this listening TCP socket, which every connection
+ * that it accepts would inherit: 1, 0; -EOPNOTSUPP as above, or it does not listen; -errno. */
+int sockdiag_tcp_is_shut(int fd);
 
 #endif

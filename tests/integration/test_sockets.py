@@ -33,8 +33,8 @@ def test_a_shutdown_of_a_tcp_socket_is_mended_and_the_culprit_named(handover, re
                       r"(drains|has just ended); it listens again \(\d+ times so far\)")
     assert int(line[1]) in workers
     assert mended(h) >= 1
-    assert {call(port, "add", a=n, b=1)["sum"] for n in range(100)} == set(range(1, 101))
     record_property("load", f"slowest of 1,000 connects after a mended shutdown(): {connects(port, 1000) / 1000:.1f} ms")
+    assert {call(port, "add", a=n, b=1)["sum"] for n in range(100)} == set(range(1, 101))
     assert h.pool_status("api")["generation"] == 2, "TCP needs no new workers"
 
 

@@ -101,6 +101,66 @@ static void test_tcp_is_mended_again_and_again(void **state)
 	}
 }
 
+/* A connection that can be made is not yet one that can be used. */
+static void assert_it_carries(const struct server *server)
+{
+	char byte = 0;
+	int client = dial_ok(server), accepted = accept_one(server);
+
+	assert_int_equal(send(client, "?", 1, MSG_NOSIGNAL), 1);
+	assert_int_equal(recv(accepted, &byte, 1, 0), 1);
+	assert_int_equal(byte, '?');
+	assert_int_equal(send(accepted, "!", 1, MSG_NOSIGNAL), 1);
+	assert_int_equal(recv(client, &byte, 1, 0), 1);
+	assert_int_equal(byte, '!');
+	close_both(client, accepted);
+}
+
+/* Two workers that leave together: the second one's fails, and is remembered by the kernel. */
+static void test_tcp_that_was_shut_down_twice_carries_again(void **state)
+{
+	static const int how[] = {SHUT_RDWR, SHUT_RD, SHUT_WR};
+	(void)state;
+
+	for (size_t i = 0; i < TCP_KINDS; i++)
+		for (size_t k = 0; k < ARRAY_LEN(how); k++) {
+			struct server server;
+			bool replaced;
+
+			start_server(&server, &kinds[i]);
+			shutdown_by_a_sibling(&server, SHUT_RDWR);
+			assert_int_equal(shutdown(server.listener.fd, how[k]), -1);
+			assert_int_equal(errno, ENOTCONN);
+			assert_int_equal(listener_mend(&server.listener, &replaced), 0);
+			assert_it_carries(&server);
+			listener_close(&server.listener);
+		}
+}
+
+/* Whenever a shutdown() comes: a socket that is called mended carries. */
+static void test_tcp_that_is_shut_down_all_the_time_carries_in_the_end(void **state)
+{
+	struct server server;
+	bool replaced;
+	(void)state;
+
+	start_server(&server, &kinds[0]);
+	for (int round = 0; round < 300; round++) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			for (int n = 0; n < 20; n++)
+				shutdown(server.listener.fd, SHUT_RDWR);
+			_exit(0);
+		}
+		while (waitpid(pid, NULL, WNOHANG) == 0)
+			listener_mend(&server.listener, &replaced);
+		assert_int_equal(listener_mend(&server.listener, &replaced), 0);
+		assert_it_carries(&server);
+	}
+	listener_close(&server.listener);
+}
+
 static void test_unix_is_replaced(void **state)
 {
 	static const int how[] = {SHUT_RDWR, SHUT_RD};
@@ -244,6 +304,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_queued_connections_do_not_wake_the_watch),
 	    cmocka_unit_test(test_tcp_is_mended_again_and_again),
+	    cmocka_unit_test(test_tcp_that_was_shut_down_twice_carries_again),
+	    cmocka_unit_test(test_tcp_that_is_shut_down_all_the_time_carries_in_the_end),
 	    cmocka_unit_test(test_unix_is_replaced),
 	    cmocka_unit_test(test_unix_that_cannot_be_replaced_yet),
 	    cmocka_unit_test(test_watch_of_several),
