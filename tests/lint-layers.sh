@@ -32,7 +32,7 @@ place_of() {
 	case $1 in
 	event.h | event2/*) echo 'supervisor/engine/*' ;;
 	ini.h) echo 'supervisor/system/config*.c' ;;
-	systemd/*) echo 'supervisor/system/@(systemd|listener*).c' ;;
+	systemd/*) echo 'supervisor/system/@(systemd*|listener*).c' ;;
 	jansson.h) echo 'supervisor/@(engine|cli)/*' ;;
 	libsmartcols/* | libsmartcols.h) echo 'supervisor/cli/*' ;;
 	curl/*) echo 'supervisor/cli/*' ;;

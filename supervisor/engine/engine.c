@@ -8,6 +8,7 @@
 
 #include "base/fd.h"
 #include "engine/launch.h"
+#include "engine/manager.h"
 #include "engine/memory.h"
 #include "engine/orders.h"
 #include "engine/proc.h"
@@ -154,6 +155,7 @@ void engine_post(struct engine *engine, const struct core_event *event)
 	proc_bury(engine);
 	launch_waiting(engine);
 	engine_rearm(engine);
+	manager_changed(engine);
 	memory_restore();
 }
 

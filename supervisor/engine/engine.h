@@ -22,6 +22,7 @@
 #include "system/reap.h"
 #include "system/systemd.h"
 
+struct manager; /* manager.c: what we tell our service manager */
 struct control; /* control.c: the API's listeners */
 struct events;	/* events.c: who listens to what happens */
 struct output;	/* output.c: what one worker writes */
@@ -55,6 +56,7 @@ struct engine_socket {
 	bool fresh;    /* opened by the transaction that runs: closed if that fails */
 	bool closing;  /* no longer configured: shut down soon */
 	bool passed;   /* from the service manager: never shut down, only let go */
+	char *stored;  /* one of ours: the name of the manager's copy; NULL: there is none */
 	int ipv6_only; /* what cannot be changed on an open socket */
 	bool freebind;
 	unsigned mended; /* how often a worker had shut it down */
@@ -244,6 +246,7 @@ struct engine {
 	usec_t last_reload_wall; /* when the last one ended; 0: none yet */
 	bool last_reload_good;
 	usec_t last_reload_duration;
+	struct manager *manager; /* NULL: nobody manages us */
 	struct control *control;
 	struct events *events;
 	struct outputs *outputs;
@@ -256,7 +259,9 @@ struct engine {
 	int null_fd;
 	struct rlimit nofile; /* as we were given it: for workers */
 	bool out_of_service;
-	bool refusing; /* a stop: sockets are not mended any more */
+	bool refusing;	   /* a stop: sockets are not mended any more */
+	bool stop_asked;   /* for; perhaps the manager is being asked why */
+	bool keep_sockets; /* a stop that a start will follow: what the manager keeps stays open */
 	bool exiting;
 	int exit_code;
 	unsigned interrupts; /* SIGINTs */

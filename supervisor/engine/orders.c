@@ -11,7 +11,6 @@
 #include "engine/metrics.h"
 #include "engine/proc.h"
 #include "engine/sockets.h"
-#include "engine/state.h"
 #include "engine/versions.h"
 #include "engine/wishes.h"
 
@@ -290,12 +289,10 @@ static void orders_ready(struct engine *engine)
 		    "instance %s is ready: %u workers serve after %s", engine->name,
 		    instance_live(engine->model),
 		    DURATION_TEXT(usec_sub(clock_now(), engine->started_at)));
-	state_tell_manager(engine, "READY=1");
 }
 
-static void orders_lame_duck(struct engine *engine, const struct order *order)
+static void orders_lame_duck(const struct order *order)
 {
-	state_tell_manager(engine, "STOPPING=1");
 	if (order->usec > 0)
 		log_notice("lame duck: not ready any more, workers serve on for %s",
 			   DURATION_TEXT(order->usec));
@@ -342,13 +339,9 @@ void orders_execute(struct engine *engine, const struct order *order)
 		break;
 	case ORDER_COMMIT:
 		wishes_commit(engine);
-		if (engine->model->ready)
-			state_tell_manager(engine, "READY=1");
 		break;
 	case ORDER_UNDO:
 		wishes_undo(engine, order);
-		if (engine->model->ready)
-			state_tell_manager(engine, "READY=1");
 		break;
 	case ORDER_ANSWER:
 		wishes_answer(engine, order);
@@ -390,7 +383,7 @@ void orders_execute(struct engine *engine, const struct order *order)
 		orders_pool_gone(engine, order);
 		break;
 	case ORDER_LAME_DUCK:
-		orders_lame_duck(engine, order);
+		orders_lame_duck(order);
 		break;
 	case ORDER_DRAIN_BEGINS:
 		if (instance_live(engine->model) > 0)

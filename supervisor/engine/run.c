@@ -13,24 +13,34 @@
 #include "engine/control.h"
 #include "engine/events.h"
 #include "engine/launch.h"
+#include "engine/manager.h"
 #include "engine/memory.h"
 #include "engine/output.h"
 #include "engine/proc.h"
 #include "engine/rundir.h"
 #include "engine/signals.h"
 #include "engine/sockets.h"
-#include "engine/state.h"
 #include "engine/versions.h"
 #include "engine/wishes.h"
 #include "system/check.h"
 
 /* ---- what operators can do at any time ---- */
 
+static void run_stop(struct engine *engine)
+{
+	engine_post(engine, &(struct core_event){.kind = EVENT_STOP});
+}
+
 void engine_stop(struct engine *engine, bool now, const char *by)
 {
 	events_tell(engine, HAPPENING("instance-stopping", LOG_LEVEL_NOTICE, .by = by),
 		    now ? "stopping at once (%s): workers are killed" : "stopping (%s)", by);
-	engine_post(engine, &(struct core_event){.kind = now ? EVENT_STOP_NOW : EVENT_STOP});
+	if (now)
+		engine_post(engine, &(struct core_event){.kind = EVENT_STOP_NOW});
+	else if (!engine->stop_asked) {
+		engine->stop_asked = true;
+		manager_ask_stop(engine, run_stop);
+	}
 }
 
 int engine_signal(struct engine *engine, const char *pool, uint32_t slot, int sig, const char *by,
@@ -162,6 +172,8 @@ static int run_build(struct engine *engine, const struct engine_options *options
 	if (r == 0)
 		r = run_make_model(engine);
 	if (r == 0)
+		r = manager_new(engine);
+	if (r == 0)
 		r = outputs_new(engine);
 	if (r == 0)
 		r = events_new(engine);
@@ -225,6 +237,7 @@ static void run_free(struct engine *engine)
 	if (engine->outputs != NULL)
 		outputs_free(engine);
 	rundir_close(engine);
+	manager_free(engine);
 	run_free_events(engine);
 	for (int n = 0; n < engine->n_passed; n++)
 		fd_close(engine->passed[n].fd);

@@ -34,7 +34,7 @@ static void signals_reload(struct engine *engine)
  * SIGTERM comes twice. */
 static void signals_stop(struct engine *engine, int sig)
 {
-	bool again = instance_is_stopping(engine->model);
+	bool again = engine->stop_asked || instance_is_stopping(engine->model);
 
 	if (sig == SIGINT)
 		engine->interrupts++;

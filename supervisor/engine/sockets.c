@@ -8,6 +8,7 @@
 
 #include "base/fd.h"
 #include "engine/events.h"
+#include "engine/manager.h"
 
 /* A removed socket's old workers drain already; its last clients get this long to be accepted. */
 #define SOCKETS_CLOSE_AFTER  (250 * USEC_PER_MSEC)
@@ -63,6 +64,7 @@ void sockets_put(struct engine_socket *socket)
 		return;
 	free(socket->name);
 	free(socket->identity);
+	free(socket->stored);
 	free(socket);
 }
 
@@ -128,6 +130,15 @@ static int sockets_adopt(struct engine *engine, const struct socket_spec *spec,
 	return -ENOENT;
 }
 
+/* It was opened for nothing. What others keep for us stays theirs: another reload may want it. */
+static void sockets_end(struct engine *engine, struct engine_socket *socket)
+{
+	if (socket->passed || socket->stored != NULL)
+		sockets_give_back(engine, socket);
+	else
+		listener_close(&socket->listener);
+}
+
 static int sockets_open_one(struct engine *engine, const struct socket_spec *spec, struct buf *why)
 {
 	struct engine_socket *socket = calloc(1, sizeof(*socket));
@@ -152,12 +163,14 @@ static int sockets_open_one(struct engine *engine, const struct socket_spec *spe
 	else if (spec->kind == SOCKET_SYSTEMD)
 		r = sockets_adopt(engine, spec, socket, &error);
 	else
+		r = sockets_take_back(engine, &listener, socket, &error);
+	if (r == -ENOENT && spec->kind != SOCKET_SYSTEMD)
 		r = listener_open(&listener, &socket->listener, &error);
 	if (r == 0)
 		r = listener_watch_add(engine->watch_fd, &socket->listener, socket->id);
 	if (r < 0) {
 		buf_printf(why, "socket %s: %s", spec->name, error != NULL ? error : strerror(-r));
-		listener_close(&socket->listener);
+		sockets_end(engine, socket);
 		sockets_put(socket);
 		return r;
 	}
@@ -222,16 +235,7 @@ void sockets_undo(struct engine *engine)
 		if (!socket->fresh)
 			continue;
 		sockets_unwatch(engine, socket);
-		if (socket->passed) {
-			/* still the service manager's: another reload may want it */
-			for (int n = 0; n < engine->n_passed; n++)
-				if (strcmp(engine->passed[n].name,
-					   socket->identity + strlen("systemd ")) == 0) {
-					engine->passed[n].fd = TAKE_FD(socket->listener.fd);
-					engine->passed[n].used = false;
-				}
-		}
-		listener_close(&socket->listener);
+		sockets_end(engine, socket);
 		sockets_drop(engine, socket);
 	}
 }
@@ -286,6 +290,7 @@ static void sockets_begin_close(struct engine *engine, struct engine_socket *soc
 
 	socket->closing = true;
 	sockets_unwatch(engine, socket);
+	sockets_unstore(socket);
 	if (!socket->passed)
 		listener_refuse(&socket->listener);
 	events_tell(engine, HAPPENING("socket-closed", LOG_LEVEL_NOTICE, .reason = socket->name),
@@ -318,6 +323,9 @@ void sockets_commit(struct engine *engine, const struct config *config)
 			sockets_update(socket, spec);
 		socket->fresh = false;
 	}
+	if (engine->undertaking.start)
+		sockets_forget_passed(engine);
+	manager_changed(engine);
 }
 
 void sockets_close_removed(evutil_socket_t fd, short what, void *arg)
@@ -341,16 +349,16 @@ void sockets_close_removed(evutil_socket_t fd, short what, void *arg)
 
 /* ---- the end ---- */
 
-static bool sockets_has_queue(const struct engine_socket *socket)
+static bool sockets_has_queue(const struct engine *engine, const struct engine_socket *socket)
 {
-	return !socket->passed && socket->listener.type == SOCK_STREAM;
+	return !sockets_outlives_us(engine, socket) && socket->listener.type == SOCK_STREAM;
 }
 
 static bool sockets_queues_empty(const struct engine *engine)
 {
 	for (const struct engine_socket *socket = engine->sockets; socket != NULL;
 	     socket = socket->next)
-		if (sockets_has_queue(socket) && listener_has_queue(&socket->listener))
+		if (sockets_has_queue(engine, socket) && listener_has_queue(&socket->listener))
 			return false;
 	return true;
 }
@@ -378,14 +386,15 @@ void sockets_refuse(struct engine *engine)
 	engine->refusing = true;
 	for (struct engine_socket *socket = engine->sockets; socket != NULL;
 	     socket = socket->next) {
-		int r = socket->passed || socket->closing ? 0 : listener_refuse(&socket->listener);
+		bool kept = sockets_outlives_us(engine, socket) || socket->closing;
+		int r = kept ? 0 : listener_refuse(&socket->listener);
 
 		if (r < 0)
 			log_info("socket %s: new clients cannot be kept out before its workers "
 				 "drain (%s); "
 				 "they are refused when it is closed",
 				 socket->name, strerror(-r));
-		queues = queues || sockets_has_queue(socket);
+		queues = queues || sockets_has_queue(engine, socket);
 	}
 	engine->quiesce_empty = 0;
 	if (queues)
@@ -401,10 +410,12 @@ void sockets_shutdown(struct engine *engine)
 		struct engine_socket *socket = engine->sockets;
 
 		sockets_unwatch(engine, socket);
-		if (socket->passed)
-			listener_close(&socket->listener);
-		else
+		if (sockets_outlives_us(engine, socket)) {
+			listener_let_go(&socket->listener);
+		} else {
+			sockets_unstore(socket); /* first: a copy elsewhere would go on listening */
 			listener_shutdown(&socket->listener);
+		}
 		sockets_drop(engine, socket);
 	}
 }

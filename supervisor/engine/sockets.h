@@ -30,6 +30,24 @@ void sockets_refuse(struct engine *engine);
 /* A stop, last: shut down and closed, so that also a hung worker leaves no client waiting. */
 void sockets_shutdown(struct engine *engine);
 
+/*
+ * For sockets.c. The service manager keeps copies of our own sockets: the one with the address of
+ * spec comes back. 0; -ENOENT: there is none; -errno with a sentence.
+ */
+int sockets_take_back(struct engine *engine, const struct listener_spec *spec,
+		      struct engine_socket *socket, char **ret_error);
+/* A passed or stored one is not needed after all: as if it had not been taken. */
+void sockets_give_back(struct engine *engine, struct engine_socket *socket);
+/* After a start: says what was passed to us and is not used, and ends what was stored for nothing.
+ */
+void sockets_forget_passed(struct engine *engine);
+/* Stores each of ours that is not yet. True: the manager is busy, call again soon. */
+bool sockets_store(struct engine *engine);
+void sockets_unstore(struct engine_socket *socket);
+bool sockets_any_stored(const struct engine *engine);
+/* Will it still be there when we are gone? Then it is only let go. */
+bool sockets_outlives_us(const struct engine *engine, const struct engine_socket *socket);
+
 /* For sockets_mend.c: a socket is not watched any more. Harmless where it was not. */
 void sockets_unwatch(struct engine *engine, struct engine_socket *socket);
 

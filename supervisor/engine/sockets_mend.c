@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/events.h"
+#include "engine/manager.h"
 #include "engine/proc.h"
 #include "engine/sockets.h"
 
@@ -92,8 +93,11 @@ static void sockets_mend(struct engine *engine, struct engine_socket *socket)
 		if (replaced &&
 		    listener_watch_add(engine->watch_fd, &socket->listener, socket->id) < 0)
 			log_error("socket %s: cannot be watched any more", socket->name);
-		if (replaced)
+		if (replaced) {
+			sockets_unstore(socket); /* that is the dead one */
+			manager_changed(engine);
 			sockets_replaced(engine, socket);
+		}
 	}
 	buf_free(&suspect);
 }
@@ -124,9 +128,8 @@ void sockets_watched(evutil_socket_t fd, short what, void *arg)
 			;
 		if (socket == NULL)
 			continue;
-		/* one that is shut down again and again is mended once a second, not in a busy loop
-		 */
-		if (socket->mended > 3 && clock_now() - socket->mended_at < 100 * USEC_PER_MSEC)
+		if (socket->mended > SOCKETS_MEND_QUICK &&
+		    clock_now() - socket->mended_at < SOCKETS_MEND_PAUSE)
 			engine_arm(engine->mend_event, USEC_PER_SEC);
 		else
 			sockets_mend(engine, socket);

@@ -1,10 +1,7 @@
-/* state.c - what the instance is, for whoever asks. */
-#include "engine/state.h"
-
-#include <string.h>
-
+/* state.c - what the instance is, for whoever asks: ready or not and why, states in words. */
 #include "base/parse.h"
 #include "engine/events.h"
+#include "engine/manager.h"
 
 const char *engine_state_name(const struct engine *engine)
 {
@@ -100,26 +97,6 @@ bool engine_is_ready(const struct engine *engine, struct buf *reason)
 	return true;
 }
 
-void state_tell_manager(struct engine *engine, const char *what)
-{
-	uint32_t serving = 0, draining = 0;
-
-	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
-		const uint32_t *counts = engine->model->pools[p].counts;
-
-		serving += counts[WORKER_SERVING];
-		draining +=
-		    counts[WORKER_DRAINING] + counts[WORKER_DUMPING] + counts[WORKER_KILLED];
-	}
-	if (engine->last_outcome != NULL && engine->last_outcome->result == RESULT_FAILED &&
-	    engine->last_outcome->message != NULL)
-		systemd_notify("%s\nSTATUS=%u workers serving, %u draining; %s", what, serving,
-			       draining, engine->last_outcome->message);
-	else
-		systemd_notify("%s\nSTATUS=%u workers serving, %u draining", what, serving,
-			       draining);
-}
-
 void engine_set_out_of_service(struct engine *engine, bool on, const char *by)
 {
 	if (engine->out_of_service == on)
@@ -129,4 +106,5 @@ void engine_set_out_of_service(struct engine *engine, bool on, const char *by)
 		    on ? "out of service by %s: /readyz says so, workers serve on"
 		       : "in service again by %s",
 		    by);
+	manager_changed(engine);
 }

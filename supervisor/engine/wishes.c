@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "engine/control.h"
 #include "engine/events.h"
+#include "engine/manager.h"
 #include "engine/sockets.h"
 #include "engine/versions.h"
 
@@ -180,9 +181,7 @@ void wishes_begin(struct engine *engine, uint64_t number, uint64_t join)
 		return;
 	}
 	undertaking_begin(engine, number, first->kind, first->by);
-	systemd_notify("RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=%s %llu runs",
-		       (unsigned long long)clock_now(), wish_kind_name(first->kind),
-		       (unsigned long long)number);
+	manager_reloading(engine);
 	r = prepare_wish(engine, first);
 	if (r < 0) {
 		prepare_undo(engine);

@@ -134,7 +134,7 @@ int listener_fail_in_use(const struct listener *listener, bool reuseaddr, char *
 
 /* --- addresses --- */
 
-static bool is_any_host(const char *host)
+bool listener_is_any_host(const char *host)
 {
 	return host[0] == '\0' || strcmp(host, "*") == 0;
 }
@@ -203,7 +203,7 @@ static int open_socket(const struct listener_spec *spec, struct listener *listen
 {
 	listener->fd =
 	    socket(listener->address.ss_family, spec->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (listener->fd == -1 && errno == EAFNOSUPPORT && is_any_host(spec->host) &&
+	if (listener->fd == -1 && errno == EAFNOSUPPORT && listener_is_any_host(spec->host) &&
 	    spec->ipv6_only != 1) {
 		set_any_v4(
 		    listener,
@@ -248,7 +248,7 @@ static int set_options(const struct listener_spec *spec, const struct listener *
 	bool v6 = listener->address.ss_family == AF_INET6;
 	int fd = listener->fd, v6only = spec->ipv6_only, r = 0;
 
-	if (v6 && v6only == -1 && is_any_host(spec->host))
+	if (v6 && v6only == -1 && listener_is_any_host(spec->host))
 		v6only = 0; /* "all addresses", whatever net.ipv6.bindv6only says */
 	if (v6 && v6only != -1)
 		r = set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, v6only);
@@ -291,17 +291,20 @@ static int fail_to_bind(const struct listener_spec *spec, const struct listener 
 	}
 }
 
+int listener_resolve(const struct listener_spec *spec, struct listener *listener, char **ret_error)
+{
+	if (!listener_is_any_host(spec->host))
+		return resolve_host(spec, listener, ret_error);
+	set_any_v6(listener, spec->port);
+	return 0;
+}
+
 static int open_inet(const struct listener_spec *spec, struct listener *listener, char **ret_error)
 {
-	int r;
+	int r = listener_resolve(spec, listener, ret_error);
 
-	if (is_any_host(spec->host)) {
-		set_any_v6(listener, spec->port);
-	} else {
-		r = resolve_host(spec, listener, ret_error);
-		if (r < 0)
-			return r;
-	}
+	if (r < 0)
+		return r;
 	if (spec->port == 0)
 		return listener_fail(listener, EINVAL, ret_error,
 				     "port 0 means another port at every start; name one");

@@ -58,6 +58,18 @@ struct listener {
  */
 int listener_open(const struct listener_spec *spec, struct listener *ret_listener,
 		  char **ret_error);
+/*
+ * The same with a socket of ours that was kept for us across a restart or a crash: fd is one of
+ * those, if it has the address of spec; then it is taken over, with all who wait in its queue, and
+ * what spec says of it is applied. 0; -ENOENT: it is another address's; -ESTALE: it was ours, but
+ * is of no use any more (a Unix socket that was shut down, or whose file is no longer there): close
+ * it and open a new one; -EBUSY: it cannot become what spec says, *ret_error is a sentence; -errno.
+ * Unless 0 is returned, fd stays the caller's, and nothing has changed.
+ */
+int listener_take_back(int fd, const struct listener_spec *spec, struct listener *ret_listener,
+		       char **ret_error);
+/* Closes our copy and nothing else: the socket's file stays, for it lives on elsewhere. */
+void listener_let_go(struct listener *listener);
 /* Closes our copy; the others' stay. Unlinks a Unix path if it is still the inode that we bound.
  * Accepts a closed one. Take it out of a watch first: an epoll keeps watching as long as a worker
  * holds the socket. */

@@ -10,12 +10,22 @@ int listener_fail(const struct listener *listener, int error, char **ret_error, 
 /* The same for an address in use: names the process that holds it, if that can be found out. */
 int listener_fail_in_use(const struct listener *listener, bool reuseaddr, char **ret_error);
 
+/* "" and "*": all addresses. */
+bool listener_is_any_host(const char *host);
+/* TCP and UDP: the address that spec means, into listener. 0 or -errno with a sentence. */
+int listener_resolve(const struct listener_spec *spec, struct listener *listener, char **ret_error);
+
+/* A TCP socket that was shut down listens again, and its connections carry. 0 or -errno. */
+int listener_tcp_listen_again(const struct listener *listener);
+
 /* SO_RCVBUF and SO_SNDBUF, in bytes as the user counts them; 0 leaves one as it is. 0 or -errno. */
 int listener_set_buffers(int fd, uint64_t receive, uint64_t send);
 
 /* listener_unix.c: fd, type and backlog are set; binds, listens, and fills the rest. */
 int listener_unix_open(const struct listener_spec *spec, struct listener *listener,
 		       char **ret_error);
+/* Fills address and path, which must fit. 0 or -ENOMEM. */
+int listener_unix_set_address(struct listener *listener, const char *path);
 int listener_unix_set_owner(struct listener *listener, const struct listener_spec *spec,
 			    char **ret_error);
 /* Unlinks the path if it still leads to the file that we bound; we do not answer for it from now

@@ -54,7 +54,7 @@ bool listener_is_alive(const struct listener *listener)
  * end at once. Only a disconnect, connect(2) to AF_UNSPEC, makes it forget. Workers that leave
  * together do just this.
  */
-static int tcp_listen_again(const struct listener *listener)
+int listener_tcp_listen_again(const struct listener *listener)
 {
 	const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
 	int r = 1;
@@ -81,7 +81,7 @@ int listener_mend(struct listener *listener, bool *ret_replaced)
 	else if (replace)
 		r = listener_unix_replace(listener);
 	else
-		r = tcp_listen_again(listener);
+		r = listener_tcp_listen_again(listener);
 	if (r == 0)
 		*ret_replaced = replace;
 	return r;

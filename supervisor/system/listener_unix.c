@@ -152,7 +152,7 @@ static int bind_path(struct listener *listener, char **ret_error)
 			     "others keep binding it at the same time");
 }
 
-static int set_address(struct listener *listener, const char *path)
+int listener_unix_set_address(struct listener *listener, const char *path)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
 
@@ -278,7 +278,7 @@ int listener_unix_open(const struct listener_spec *spec, struct listener *listen
 			*ret_error = NULL;
 		return -ENAMETOOLONG;
 	}
-	r = set_address(listener, spec->path);
+	r = listener_unix_set_address(listener, spec->path);
 	if (r < 0)
 		return r;
 	listener->fd = socket(AF_UNIX, spec->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

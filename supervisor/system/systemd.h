@@ -6,12 +6,29 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/clock.h"
+
 /* Sends one notification ("READY=1\nSTATUS=..."). Never waits. 0 (also where nobody listens) or
  * -errno: of no consequence and only for the log, but for -EAGAIN: the manager is behind with its
  * reading, and a READY=1 is worth another try. */
 int systemd_notify(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Does a service manager listen to us (NOTIFY_SOCKET)? */
 bool systemd_is_manager_present(void);
+
+/* How often the manager wants to hear WATCHDOG=1 from this process at least; 0: it does not. */
+usec_t systemd_watchdog_interval(void);
+
+/* As systemd limits it. */
+enum { SYSTEMD_FDNAME_MAX = 255 };
+/*
+ * Puts a copy of a descriptor into the manager's store, from where systemd_take_fds() gets it back
+ * after a restart or a crash; it is kept whatever happens to the socket (FDPOLL=0). A manager whose
+ * store is full or switched off says nothing. 0; -ENOTCONN: there is no manager; -EAGAIN: worth
+ * another try; -errno.
+ */
+int systemd_store_fd(const char *name, int fd);
+/* Takes all of that name out of it again. As systemd_notify(). */
+int systemd_unstore_fd(const char *name);
 
 struct systemd_fd {
 	int fd;

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from harness import call, is_refused, read_file, rpc, steps
+from harness import Call, call, is_alive, is_refused, read_file, rpc, steps, wait_until
 
 
 # --- sockets that are passed ---
@@ -64,6 +64,8 @@ def test_a_passed_socket_that_no_configuration_names_stays_with_us(handover):
         h.start(**how)
         assert sorted(h.json_of("dump")["fds"]) == ["0", "1", "2", "3"]
         assert not is_refused(front) and not is_refused(spare)
+        h.wait_log("warning socket 'spare' was passed to us by the service manager, and no \\[socket:\\] section has "
+                   "listen = systemd:spare: who connects to it is not answered")
 
 
 # --- notifications ---
@@ -73,11 +75,39 @@ class Manager:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.sock.bind(h.path("manager"))
         self.sock.settimeout(30)
+        self.heard, self.store = [], {}
         self.env = h.environment(NOTIFY_SOCKET=h.path("manager"))
         self.path = h.path("manager")
 
     def hear(self):
-        return dict(line.split("=", 1) for line in self.sock.recv(65536).decode().splitlines())
+        data, fds, _, _ = socket.recv_fds(self.sock, 65536, 4)
+        message = dict(line.split("=", 1) for line in data.decode().splitlines())
+        if "FDSTORE" in message:
+            assert len(fds) == 1 and message["FDPOLL"] == "0", message
+            self.store.setdefault(message["FDNAME"], []).extend(fds)
+        elif "FDSTOREREMOVE" in message:
+            for fd in self.store.pop(message["FDNAME"]):
+                os.close(fd)
+        self.heard.append(message)
+        return message
+
+    def hear_all(self):
+        """What has been said so far."""
+        self.sock.settimeout(0)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.hear()
+        self.sock.settimeout(30)
+        return self.heard
+
+    def giving_back(self):
+        """How to start an instance that is given what is in the store."""
+        names, numbers = zip(*[(name, fd) for name, fds in sorted(self.store.items()) for fd in fds])
+        for number in numbers:
+            os.set_inheritable(number, True)
+        moves = " ".join(f"{3 + n}<&{number} {number}<&-" for n, number in enumerate(numbers))
+        script = f'exec {moves}; LISTEN_PID=$$ LISTEN_FDS={len(names)} LISTEN_FDNAMES={":".join(names)} exec "$0" "$@"'
+        return {"wrapper": ["bash", "-c", script], "pass_fds": numbers, "env": self.env}
 
     def hear_until(self, key):
         while True:
@@ -85,9 +115,25 @@ class Manager:
             if key in message:
                 return message
 
+    def hear_status(self, pattern):
+        while True:
+            status = self.hear_until("STATUS")["STATUS"]
+            if re.fullmatch(pattern, status):
+                return status
+
     def close(self):
         self.sock.close()
         os.unlink(self.path)
+        for fd in sum(self.store.values(), []):
+            os.close(fd)
+
+
+@pytest.fixture(name="manager")
+def fixture_manager(handover):
+    h = handover()
+    manager = Manager(h)
+    yield h, manager
+    manager.close()
 
 
 def test_notifications(handover):
@@ -135,6 +181,215 @@ def test_a_manager_that_is_gone_is_no_trouble(handover):
     h.pool("api", steps("ready"))
     h.start(env=h.environment(NOTIFY_SOCKET=h.path("nobody")))
     h.good_reload()
+
+
+def test_time_is_asked_for_while_there_is_work(manager):
+    h, manager = manager
+    flag = h.path("go")
+    h.pool("api", steps(f"await:{flag}", "ready"))
+    h.launch(env=manager.env)
+    assert manager.hear()["EXTEND_TIMEOUT_USEC"] == "10000000", "in its very first message"
+    assert manager.hear_until("EXTEND_TIMEOUT_USEC").keys() == {"EXTEND_TIMEOUT_USEC"}, "and again"
+    with open(flag, "w", encoding="utf-8"):
+        pass
+    assert "EXTEND_TIMEOUT_USEC" not in manager.hear_until("READY"), "it has come to rest"
+    h.wait_log("is ready: ")
+    os.unlink(flag)
+    h.signal(signal.SIGHUP)
+    assert manager.hear_until("RELOADING")["EXTEND_TIMEOUT_USEC"] == "10000000"
+    assert manager.hear_until("EXTEND_TIMEOUT_USEC")
+    h.process.send_signal(signal.SIGSTOP)
+    manager.hear_all()
+    manager.sock.settimeout(4)
+    with pytest.raises(TimeoutError):
+        manager.hear()  # who hangs asks for nothing
+    h.process.send_signal(signal.SIGCONT)
+    manager.sock.settimeout(30)
+    with open(flag, "w", encoding="utf-8"):
+        pass
+    assert "EXTEND_TIMEOUT_USEC" not in manager.hear_until("READY")
+
+
+def test_a_drain_at_a_stop_gets_its_time(manager):
+    h, manager = manager
+    h.pool("api", steps("exit-on:USR1:0", "ignore:TERM", "ready"), stop_timeout="20s")
+    h.start(env=manager.env)
+    manager.hear_until("READY")
+    h.signal(signal.SIGTERM)
+    assert manager.hear_until("STOPPING")["EXTEND_TIMEOUT_USEC"] == "10000000"
+    assert re.fullmatch("stopping; draining 1, oldest (20|19) s left", manager.hear_status("stopping; draining.*"))
+    assert manager.hear_status("stopping; draining 1, oldest 1[0-8] s left"), "it ticks"
+    assert manager.hear_until("EXTEND_TIMEOUT_USEC")
+    os.kill(h.pids(state="draining")[0], signal.SIGUSR1)
+    h.wait_exit(0)
+
+
+def test_status_texts(manager):
+    h, manager = manager
+    flag = h.path("go")
+    h.pool("api", steps("ignore:TERM", "exit-on:USR1:0", f"await:{flag}", "ready"), workers=2, drain_timeout="20s")
+    h.launch(env=manager.env)
+    manager.hear_status("starting: 0 of 2 workers serving, generation 0")
+    with open(flag, "w", encoding="utf-8"):
+        pass
+    manager.hear_status("2 workers serving, generation 1")
+    h.wait_log("is ready: ")
+    old = h.pids()
+    h.signal(signal.SIGHUP)
+    manager.hear_status("2 workers serving, generation 1(; starting [12])?; reload 2 runs")
+    manager.hear_status(r"2 workers serving, generation 2; draining 2, oldest (20|19) s left")
+    for pid in old:
+        os.kill(pid, signal.SIGUSR1)
+    manager.hear_status("2 workers serving, generation 2")
+    h.pool("web", steps("ready"))
+    h.write()
+    h.good_reload()
+    manager.hear_status(r"3 workers serving \(api generation 3, web generation 1\).*")
+    h.pool("web", steps("exit:3"))
+    h.write()
+    h.bad_reload()
+    manager.hear_status(r"3 workers serving \(api generation 3, web generation 1\).*; reload 4 failed: .*exited with code 3.*")
+    h.signal(signal.SIGTERM)
+    h.wait(lambda: not h.pids("api"), "all to drain")
+    for pid in h.pids("api", "draining"):
+        os.kill(pid, signal.SIGUSR1)
+    h.wait_exit(0)
+
+
+def test_a_pool_that_goes_on_trying_does_not_hold_up_the_manager(manager):
+    h, manager = manager
+    h.pool("api", steps("ready"))
+    h.pool("later", steps(f"exit-unless:{h.path('go')}:1", "ready"), on_start_failure="retry", restart_delay="100ms")
+    h.launch(env=manager.env)
+    assert re.fullmatch("starting: 1 of 2 workers serving .*", manager.hear_until("READY")["STATUS"])
+    with open(h.path("go"), "w", encoding="utf-8"):
+        pass
+    manager.hear_status(r"2 workers serving \(api generation 1, later generation 1\)")
+
+
+def test_the_watchdog_is_fed_by_the_loop(manager):
+    h, manager = manager
+    h.pool("api", steps("ready"))
+    h.start(env=dict(manager.env, WATCHDOG_USEC="400000"))
+    for _ in range(3):
+        assert manager.hear_until("WATCHDOG")["WATCHDOG"] == "1"
+    h.process.send_signal(signal.SIGSTOP)
+    manager.hear_all()
+    manager.sock.settimeout(1)
+    with pytest.raises(TimeoutError):
+        manager.hear()
+    manager.sock.settimeout(30)
+    h.process.send_signal(signal.SIGCONT)
+    assert manager.hear_until("WATCHDOG")
+
+
+def test_a_watchdog_that_is_not_ours_is_not_fed(manager):
+    h, manager = manager
+    h.pool("api", steps("ready"))
+    h.start(env=dict(manager.env, WATCHDOG_USEC="1000", WATCHDOG_PID="1"))
+    h.good_reload()
+    assert not any("WATCHDOG" in message for message in manager.hear_all())
+
+
+# --- the store ---
+
+def crash(h):
+    """The master is killed, and what systemd then does: its workers too."""
+    pids = [w["pid"] for w in h.workers()]
+    h.process.kill()
+    h.process.wait()
+    h.process = None
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not any(is_alive(pid) for pid in pids), "its workers to be gone")
+
+
+def start_again(h, **how):
+    mark = h.mark()
+    h.launch(**how)
+    h.wait_log(r"instance \S+ is ready", since=mark)
+
+
+def test_sockets_are_kept_across_a_crash(manager):
+    h, manager = manager
+    port, path = h.socket("web"), h.path("api.sock")
+    h.socket("local", f"unix:{path}")
+    h.pool("api", rpc(), sockets="web local", workers=2)
+    h.start(env=manager.env)
+    h.wait(lambda: manager.hear_all() and set(manager.store) == {"own.web", "own.local"}, "both in the store")
+    crash(h)
+    waiting = [Call(target, "add", a=n, b=1) for n, target in enumerate((port, path, port, path))]
+    start_again(h, **manager.giving_back())
+    assert [w.answer()["sum"] for w in waiting] == [1, 2, 3, 4]
+    assert call(port, "info")["pid"] in h.pids() and call(path, "info")["pid"] in h.pids()
+    h.good_reload(wait="drained")
+    assert call(port, "info")["generation"] == 2
+    h.stop()
+    assert not is_refused(port) and not is_refused(path), "nobody said that this stop is for good"
+    os.unlink(path)
+
+
+def test_sockets_that_are_no_longer_configured_leave_the_store(manager):
+    h, manager = manager
+    web, old = h.socket("web"), h.socket("old")
+    h.pool("api", rpc(), sockets="web")
+    h.start(env=manager.env)
+    h.wait(lambda: manager.hear_all() and set(manager.store) == {"own.web", "own.old"}, "both in the store")
+    h.sections.pop("socket:old")
+    h.write()
+    h.good_reload()
+    h.wait(lambda: manager.hear_all() and set(manager.store) == {"own.web"}, "one in the store")
+    h.wait(lambda: is_refused(old), "the old port to be closed")
+    assert not is_refused(web)
+
+
+def test_sockets_that_are_no_longer_configured_at_a_start(manager):
+    h, manager = manager
+    web, old = h.socket("web"), h.socket("old")
+    h.pool("api", rpc(), sockets="web")
+    h.start(env=manager.env)
+    h.wait(lambda: manager.hear_all() and set(manager.store) == {"own.web", "own.old"}, "both in the store")
+    crash(h)
+    h.sections.pop("socket:old")
+    h.write()
+    start_again(h, **manager.giving_back())
+    h.wait_log("notice a socket that was kept for us as 'own.old' is no longer configured: closing it")
+    h.wait(lambda: manager.hear_all() and set(manager.store) == {"own.web"}, "one in the store")
+    assert is_refused(old)
+    assert call(web, "add", a=1, b=2)["sum"] == 3
+
+
+def test_names_that_change_places(manager):
+    """The store's names are found by address: a socket keeps the one that it was stored under."""
+    h, manager = manager
+    a, b = h.socket("a"), h.socket("b")
+    h.pool("api", rpc(), sockets="a b")
+    h.start(env=manager.env)
+    h.wait(lambda: manager.hear_all() and set(manager.store) == {"own.a", "own.b"}, "both in the store")
+    h.socket("a", f"tcp://127.0.0.1:{b}")
+    h.socket("b", f"tcp://127.0.0.1:{a}")
+    c = h.socket("c")
+    h.pool("api", rpc(), sockets="a b c")
+    h.write()
+    h.good_reload()
+    h.wait(lambda: manager.hear_all() and set(manager.store) == {"own.a", "own.b", "own.c"}, "three in the store")
+    crash(h)
+    start_again(h, **manager.giving_back())
+    assert {call(port, "add", a=1, b=2)["sum"] for port in (a, b, c)} == {3}
+    assert not [m for m in manager.hear_all() if "FDSTOREREMOVE" in m]
+
+
+def test_a_start_that_fails_leaves_the_store_alone(manager):
+    h, manager = manager
+    port = h.socket("web")
+    h.pool("api", rpc(), sockets="web")
+    h.start(env=manager.env)
+    h.wait(lambda: manager.hear_all() and set(manager.store) == {"own.web"}, "it in the store")
+    crash(h)
+    h.pool("api", steps("exit:1"), sockets="web")
+    h.end_early(code=1, **manager.giving_back())
+    manager.hear_all()
+    assert set(manager.store) == {"own.web"} and not is_refused(port)
 
 
 # --- an ordinary user ---

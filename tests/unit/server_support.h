@@ -12,7 +12,7 @@
 #include "system/listener.h"
 
 static char *directory;
-static char *no_env[] = {NULL};
+static char *no_env[] __attribute__((unused)) = {NULL};
 
 /* The kinds of stream listener, and how a client reaches each. */
 static const struct kind {
@@ -31,6 +31,7 @@ enum { TCP_KINDS = 4, UNIX_KIND = 4 };
 struct server {
 	struct listener listener;
 	const struct kind *kind;
+	struct listener_spec spec;
 	struct sockaddr_storage address;
 	socklen_t address_len;
 	char path[200];
@@ -60,24 +61,25 @@ static inline void set_dial_address(struct server *server, uint16_t port)
 static inline void start_server(struct server *server, const struct kind *kind)
 {
 	static int number;
-	struct listener_spec spec = {.type = SOCK_STREAM,
-				     .host = kind->bind,
-				     .backlog = 16,
-				     .mode = 0600,
-				     .ipv6_only = -1,
-				     .reuseaddr = true};
+	struct listener_spec *spec = &server->spec;
 	char *error = NULL;
 
 	server->kind = kind;
+	*spec = (struct listener_spec){.type = SOCK_STREAM,
+				       .host = kind->bind,
+				       .backlog = 16,
+				       .mode = 0600,
+				       .ipv6_only = -1,
+				       .reuseaddr = true};
 	if (kind->bind != NULL) {
-		spec.port = support_free_port();
+		spec->port = support_free_port();
 	} else {
 		snprintf(server->path, sizeof(server->path), "%s/%d.sock", directory, number++);
-		spec.path = server->path;
+		spec->path = server->path;
 	}
-	if (listener_open(&spec, &server->listener, &error) < 0)
+	if (listener_open(spec, &server->listener, &error) < 0)
 		fail_msg("%s: %s", kind->name, error);
-	set_dial_address(server, spec.port);
+	set_dial_address(server, spec->port);
 }
 
 /* Begins to connect; on the loopback, what is let in is connected when this returns. */
@@ -118,6 +120,22 @@ static inline int accept_one(const struct server *server)
 	fd = accept4(server->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	assert_true(fd >= 0);
 	return fd;
+}
+
+/* A connection that can be made is not yet one that can be used. */
+static inline void assert_it_carries(const struct server *server)
+{
+	char byte = 0;
+	int client = dial_ok(server), accepted = accept_one(server);
+
+	assert_int_equal(send(client, "?", 1, MSG_NOSIGNAL), 1);
+	assert_int_equal(recv(accepted, &byte, 1, 0), 1);
+	assert_int_equal(byte, '?');
+	assert_int_equal(send(accepted, "!", 1, MSG_NOSIGNAL), 1);
+	assert_int_equal(recv(client, &byte, 1, 0), 1);
+	assert_int_equal(byte, '!');
+	close(client);
+	close(accepted);
 }
 
 static inline void close_both(int a, int b)

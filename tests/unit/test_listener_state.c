@@ -101,21 +101,6 @@ static void test_tcp_is_mended_again_and_again(void **state)
 	}
 }
 
-/* A connection that can be made is not yet one that can be used. */
-static void assert_it_carries(const struct server *server)
-{
-	char byte = 0;
-	int client = dial_ok(server), accepted = accept_one(server);
-
-	assert_int_equal(send(client, "?", 1, MSG_NOSIGNAL), 1);
-	assert_int_equal(recv(accepted, &byte, 1, 0), 1);
-	assert_int_equal(byte, '?');
-	assert_int_equal(send(accepted, "!", 1, MSG_NOSIGNAL), 1);
-	assert_int_equal(recv(client, &byte, 1, 0), 1);
-	assert_int_equal(byte, '!');
-	close_both(client, accepted);
-}
-
 /* Two workers that leave together: the second one's fails, and is remembered by the kernel. */
 static void test_tcp_that_was_shut_down_twice_carries_again(void **state)
 {
