@@ -3,6 +3,7 @@
 VERSION  := 0.1.0
 PREFIX   ?= /usr/local
 DESTDIR  ?=
+UNITDIR  ?= $(PREFIX)/lib/systemd/system
 # plain | clang | asan (ASan + UBSan) | clang-asan
 VARIANT  ?= plain
 BUILD    ?= build/$(VARIANT)
@@ -158,6 +159,9 @@ install: programs
 	install -m 644 packaging/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 644 README.md NEWS LICENSE docs/*.md $(DESTDIR)$(PREFIX)/share/doc/handover
 	install -m 644 conf/*.ini $(DESTDIR)$(PREFIX)/share/doc/handover/conf
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/handover
+	sed 's,@PREFIX@,$(PREFIX),g' packaging/systemd/handover@.service.in >$(DESTDIR)$(UNITDIR)/handover@.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/handover@.service
 	install -D -m 644 packaging/completions/handover.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/handover
 	install -D -m 644 packaging/completions/_handover $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_handover
 	install -D -m 644 packaging/completions/handover.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/handover.fish
