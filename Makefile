@@ -43,13 +43,13 @@ RPC_WORKER := $(call objects,tests/workers/rpc-worker*.c)
 RPC_LOAD := $(call objects,tests/load/rpc-load*.c)
 HELPERS  := $(patsubst tests/workers/%.c,$(BUILD)/%,$(filter-out tests/workers/rpc-worker%,$(sort $(wildcard tests/workers/*.c))))
 SOURCES  := $(sort $(wildcard lib/*/*.[ch] supervisor/*.c supervisor/*/*.[ch] tests/unit/*.[ch] tests/workers/*.[ch] tests/load/*.[ch]))
-SCRIPTS  := $(sort packaging/install-deps .ci/run $(wildcard tests/*.sh tests/*/*.sh))
+SCRIPTS  := $(sort packaging/install-deps .ci/run tests/systemd/with-systemd $(wildcard tests/*.sh tests/*/*.sh))
 
 PROGRAMS := $(BUILD)/handoverd $(BUILD)/handover
 TOOLS    := $(BUILD)/rpc-worker $(BUILD)/rpc-load $(HELPERS)
 
 .PHONY: all programs tools grpc unit deps-build deps-test deps-grpc deps-lint help demo test test-all test-unit \
-	test-integration lint lint-format lint-layers lint-core lint-scripts lint-man lint-clang format install clean
+	test-integration test-systemd lint lint-format lint-layers lint-core lint-scripts lint-man lint-clang format install clean
 all: programs
 
 help:
@@ -118,12 +118,16 @@ test-unit: $(UNIT)
 # pytest of the distribution serves the distribution's python3, whatever comes first in PATH
 test-integration: programs tools
 	@tests/integration/run.sh $(abspath $(BUILD)) $(VARIANT)
+# inside a systemd that is booted for it
+test-systemd: programs tools
+	@tests/systemd/run.sh $(abspath $(BUILD)) $(VARIANT)
 test: deps-test
 	@$(MAKE) --no-print-directory -s -j2 programs tools unit
 	@$(MAKE) --no-print-directory -s grpc
 	@$(MAKE) --no-print-directory -s lint
 	@$(MAKE) --no-print-directory -s test-unit
 	@$(MAKE) --no-print-directory -s test-integration
+	@$(MAKE) --no-print-directory -s test-systemd
 # the same in every way in which it can be built
 test-all: test
 	@for variant in asan clang clang-asan; do $(MAKE) --no-print-directory test VARIANT=$$variant || exit 1; done

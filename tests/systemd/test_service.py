@@ -1,0 +1,61 @@
+"""What `systemctl` does with handover@NAME: start, stop, reload, restart, and what it shows."""
+import os
+import re
+
+from harness import call, is_refused, rpc, steps
+
+
+def serving(service, workers=2, **pool):
+    h = service()
+    port = h.socket("web")
+    h.pool("api", rpc(), sockets="web", workers=workers, **pool)
+    h.start()
+    return h, port
+
+
+def test_start_reload_restart_stop(service):
+    h, port = serving(service)
+    assert h.state == "active" and call(port, "info")["generation"] == 1
+    first = h.pid
+    assert h.systemctl("reload").returncode == 0
+    assert h.pid == first and call(port, "info")["generation"] == 2
+    assert h.systemctl("restart").returncode == 0
+    assert h.pid != first and call(port, "info")["generation"] == 1
+    h.stop()
+    assert is_refused(port) and not os.path.exists(h.runtime_dir)
+
+
+def test_start_waits_until_all_pools_serve(service):
+    h = service()
+    h.pool("slow", steps(f"await:{h.path('go')}", "ready"))
+    h.pool("fast", steps("ready"))
+    h.launch()
+    h.wait(lambda: os.path.exists(h.control) and h.workers("fast", "serving"), "the fast pool to serve")
+    assert h.state == "activating"
+    with open(h.path("go"), "w", encoding="ascii"):
+        pass
+    h.wait_state("active")
+
+
+def test_status_shows_what_serves(service):
+    h, _ = serving(service)
+    h.wait(lambda: re.search(r"Status: \"2 workers serving", h.status_text()), "the status line")
+
+
+def test_a_wrong_configuration_fails_the_start_for_good(service):
+    h = service()
+    h.may_fail = True
+    h.pool("api", steps("ready"), workerz=3)
+    h.write()
+    assert h.systemctl("start").returncode != 0
+    h.wait_state("failed")
+    assert h.show("NRestarts") == "0" and h.show("ExecMainStatus") == "78"
+    assert re.search(r"ini:\d+: \[pool:api\] workerz: .*did you mean", h.status_text()), h.status_text()
+
+
+def test_a_crashed_master_is_started_again(service):
+    h, port = serving(service)
+    first = h.pid
+    os.kill(first, 9)
+    h.wait(lambda: h.show("NRestarts") == "1" and h.state == "active", "a new master")
+    assert h.pid != first and call(port, "info")["generation"] == 1
