@@ -166,6 +166,8 @@ install: programs
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/handover
 	sed 's,@PREFIX@,$(PREFIX),g' packaging/systemd/handover@.service.in >$(DESTDIR)$(UNITDIR)/handover@.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/handover@.service
+	install -d $(DESTDIR)$(PREFIX)/share/doc/handover/systemd
+	install -m 644 packaging/systemd/example/* $(DESTDIR)$(PREFIX)/share/doc/handover/systemd
 	install -D -m 644 packaging/completions/handover.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/handover
 	install -D -m 644 packaging/completions/_handover $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_handover
 	install -D -m 644 packaging/completions/handover.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/handover.fish

@@ -12,6 +12,8 @@ not_run() {
 [ "$(id -u)" = 0 ] || not_run 'booting a systemd takes root'
 command -v systemd-nspawn >/dev/null || not_run 'systemd-nspawn is not there: apt-get install systemd-container'
 [ $# -gt 0 ] || set -- -n 4 tests/systemd
+rm -rf "$build/stage"
+make -s install BUILD="$build" VARIANT="$variant" PREFIX=/usr DESTDIR="$build/stage"
 # The journal is kept for whoever has to find out why.
 exec tests/systemd/with-systemd --bind-ro "$PWD" --bind "$build" --journal "$build/systemd.journal" -- \
 	env BUILD="$build" VARIANT="$variant" tests/systemd/inside.sh "$@"
