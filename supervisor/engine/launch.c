@@ -334,6 +334,7 @@ static int launch_prepare(struct launch *launch, struct spawn_spec *spec, char *
 	spec->stdin_fd = proc->engine->null_fd;
 	spec->stdout_fd = launch->out;
 	spec->stderr_fd = launch->err;
+	spec->cgroup_fd = -1;
 	spec->directory = pool->working_directory;
 	spec->change_user = version->change_user;
 	spec->uid = version->uid;

@@ -115,6 +115,7 @@ static int probe_spawn(struct probe *probe, char **argv, char **env)
 	    .stdin_fd = engine->null_fd,
 	    .stdout_fd = engine->null_fd,
 	    .stderr_fd = engine->null_fd,
+	    .cgroup_fd = -1,
 	    .directory = version->spec->working_directory,
 	    .change_user = version->change_user,
 	    .uid = version->uid,

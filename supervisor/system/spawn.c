@@ -51,7 +51,8 @@ struct child {
 	const struct spawn_spec *spec;
 	struct mapping *map; /* sorted by `to` */
 	size_t n_map;
-	int pidfd; /* the child's own; the kernel sets it before the child runs */
+	int procs_fd; /* cgroup.procs of the cgroup it joins, or -1 */
+	int pidfd;    /* the child's own; the kernel sets it before the child runs */
 	volatile int stage;
 	volatile int error;
 };
@@ -98,6 +99,15 @@ IN_CHILD static long step_session(struct child *child)
 	for (size_t i = 0; i < spec->n_pid_variables; i++)
 		write_pid(spec->env[spec->pid_variables[i]]);
 	return syscall(SYS_umask, spec->umask);
+}
+
+IN_CHILD static long step_cgroup(struct child *child)
+{
+	static const char myself[] = "0";
+
+	if (child->procs_fd == -1)
+		return 0;
+	return syscall(SYS_write, child->procs_fd, myself, sizeof(myself) - 1);
 }
 
 IN_CHILD static long close_others(const struct child *child)
@@ -240,6 +250,7 @@ IN_CHILD static int child_main(void *arg)
 {
 	static long (*const steps[SPAWN_STAGE_COUNT])(struct child *) = {
 	    [SPAWN_STAGE_SESSION] = step_session,
+	    [SPAWN_STAGE_CGROUP] = step_cgroup,
 	    [SPAWN_STAGE_DESCRIPTORS] = step_descriptors,
 	    [SPAWN_STAGE_OOM] = step_oom,
 	    [SPAWN_STAGE_NICE] = step_nice,
@@ -293,6 +304,15 @@ static int plan_descriptors(const struct spawn_spec *spec, struct child *child)
 		if (child->map[i].to == child->map[i - 1].to)
 			return -EINVAL;
 	return 0;
+}
+
+/* By us, because the child cannot close it in the table of descriptors that it shares with us. */
+static int open_cgroup(const struct spawn_spec *spec, struct child *child)
+{
+	if (spec->cgroup_fd == -1)
+		return 0;
+	child->procs_fd = openat(spec->cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	return child->procs_fd == -1 ? -errno : 0;
 }
 
 /* Raw, because libc's sigprocmask() leaves its own two signals unblocked: their handlers must not
@@ -362,14 +382,20 @@ static int check_child(const struct child *child, int pidfd, struct spawn_error 
 static int start(const struct spawn_spec *spec, pid_t *ret_pid, int *ret_pidfd,
 		 struct spawn_error *error)
 {
-	struct child child = {.spec = spec, .pidfd = -1, .stage = SPAWN_STAGE_CLONE};
+	struct child child = {
+	    .spec = spec, .procs_fd = -1, .pidfd = -1, .stage = SPAWN_STAGE_CLONE};
 	cleanup_close int pidfd = -1;
 	pid_t pid;
 	int r;
 
-	*error = (struct spawn_error){.stage = SPAWN_STAGE_CLONE};
-	r = plan_descriptors(spec, &child);
+	r = open_cgroup(spec, &child);
+	*error = (struct spawn_error){
+	    .stage = r < 0 ? SPAWN_STAGE_CGROUP : SPAWN_STAGE_CLONE,
+	};
+	if (r == 0)
+		r = plan_descriptors(spec, &child);
 	pid = r < 0 ? r : clone_child(&child);
+	fd_close(child.procs_fd);
 	pidfd = child.pidfd;
 	free(child.map);
 	if (pid >= 0 && pidfd == -1) { /* an old kernel takes the flag and ignores it */

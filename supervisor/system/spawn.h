@@ -19,6 +19,7 @@ enum spawn_stage {
 	SPAWN_STAGE_NONE,
 	SPAWN_STAGE_CLONE,
 	SPAWN_STAGE_SESSION,
+	SPAWN_STAGE_CGROUP,	 /* early: what the child does from then on counts there */
 	SPAWN_STAGE_DESCRIPTORS, /* before the limits: a small RLIMIT_NOFILE must not hinder us,
 				    only the program */
 	SPAWN_STAGE_OOM,
@@ -55,6 +56,9 @@ struct spawn_spec {
 	const int *fd_numbers;
 	size_t n_fds;
 	int stdin_fd, stdout_fd, stderr_fd;
+	/* The cgroup's directory, open (-1: stay in ours): the child is in it before it executes
+	 * anything. The child does not get the descriptor. */
+	int cgroup_fd;
 	const char *directory; /* NULL: stay */
 	bool change_user;      /* set groups, gid and uid (raw system calls; libc's would reach our
 				  threads) */
@@ -87,6 +91,8 @@ struct spawn_error {
  * SPAWN_STAGE_CLONE: EAGAIN (RLIMIT_NPROC, pids.max), ENOMEM, EMFILE, EINVAL (a number in
  * fd_numbers that is used twice or below 3), ENOSYS or EPERM (a sandbox that forbids clone with
  * CLONE_PIDFD, or a kernel before 5.2).
+ * SPAWN_STAGE_CGROUP: ENOENT (no cgroup, or it was removed), EACCES, EAGAIN (its pids.max), EBUSY
+ * (it has cgroups below it that share its resources), EOPNOTSUPP (its type is threaded or invalid).
  * SPAWN_STAGE_EXEC: as execve(2); ETXTBSY is not tried again here.
  * A child that is killed by a signal before it calls exec is reported here (signal); one that is
  * killed in exec itself is started for us, and ends.

@@ -84,6 +84,7 @@ const char *spawn_stage_name(enum spawn_stage stage)
 	    [SPAWN_STAGE_NONE] = "start",
 	    [SPAWN_STAGE_CLONE] = "create a process for",
 	    [SPAWN_STAGE_SESSION] = "start a session for",
+	    [SPAWN_STAGE_CGROUP] = "join the cgroup",
 	    [SPAWN_STAGE_DESCRIPTORS] = "pass descriptors to",
 	    [SPAWN_STAGE_OOM] = "set oom_score_adj for",
 	    [SPAWN_STAGE_NICE] = "set nice for",
@@ -104,6 +105,9 @@ static void describe_step(const struct spawn_spec *spec, enum spawn_stage stage,
 			  size_t size)
 {
 	switch (stage) {
+	case SPAWN_STAGE_CGROUP:
+		snprintf(text, size, "cannot join the cgroup meant for %s", spec->path);
+		break;
 	case SPAWN_STAGE_GROUP:
 		snprintf(text, size, "cannot set group %u for %s", (unsigned)spec->gid, spec->path);
 		break;

@@ -23,6 +23,7 @@ static inline struct spawn_spec true_spec(void)
 				   .stdin_fd = -1,
 				   .stdout_fd = -1,
 				   .stderr_fd = -1,
+				   .cgroup_fd = -1,
 				   .umask = 0022,
 				   .new_session = true};
 }

@@ -24,6 +24,17 @@ static void report_status_line(const char *wanted)
 			fputs(line, stdout);
 }
 
+/* Of the version 2 hierarchy. */
+static void report_cgroup(void)
+{
+	cleanup_file FILE *file = fopen("/proc/self/cgroup", "re");
+	char line[512];
+
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
+		if (strncmp(line, "0::", 3) == 0)
+			printf("cgroup %s", line + 3);
+}
+
 static void report_descriptors(void)
 {
 	DIR *directory = opendir("/proc/self/fd");
@@ -66,6 +77,7 @@ static int report(void)
 	n = (int)umask(0);
 	printf("umask %04o\n", (unsigned)n);
 	report_status_line("SigBlk:");
+	report_cgroup();
 	report_status_line("SigIgn:");
 	report_descriptors();
 	fflush(stdout);
@@ -383,6 +395,41 @@ static void test_no_handler_runs_in_the_child(void **state)
 	assert_int_equal(status, 0);
 }
 
+static const char *cgroup_root(void)
+{
+	static const char *const roots[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+	char path[64];
+
+	for (size_t i = 0; i < ARRAY_LEN(roots); i++) {
+		snprintf(path, sizeof(path), "%s/cgroup.procs", roots[i]);
+		if (access(path, W_OK) == 0)
+			return roots[i];
+	}
+	return NULL;
+}
+
+static void test_cgroup(void **state)
+{
+	struct spawn_spec spec = report_spec();
+	cleanup_free char *text = NULL;
+	char path[128], name[64];
+	pid_t pid;
+	(void)state;
+
+	snprintf(name, sizeof(name), "handover-unit-%d", (int)getpid());
+	snprintf(path, sizeof(path), "%s/%s", cgroup_root() != NULL ? cgroup_root() : "", name);
+	if (cgroup_root() == NULL || mkdir(path, 0755) == -1) {
+		print_message("NOT RUN: there is no cgroup (version 2) that we may write to\n");
+		skip();
+	}
+	spec.cgroup_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	assert_true(spec.cgroup_fd >= 0);
+	text = run(&spec, &pid);
+	close(spec.cgroup_fd);
+	assert_int_equal(rmdir(path), 0); /* it is empty: the process was reaped */
+	assert_line(text, "cgroup /%s", name);
+}
+
 static void test_user(void **state)
 {
 	const gid_t groups[] = {65533, 65532};
@@ -428,6 +475,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(test_more_descriptors_than_the_limit),
 	    cmocka_unit_test(test_signals_are_reset_there_and_kept_here),
 	    cmocka_unit_test(test_no_handler_runs_in_the_child),
+	    cmocka_unit_test(test_cgroup),
 	    cmocka_unit_test(test_user),
 	};
 

@@ -101,6 +101,14 @@ static void test_set_up_failures(void **state)
 	spec.fd_numbers = (int[]){3};
 	spec.n_fds = 1;
 	assert_fails(&spec, SPAWN_STAGE_DESCRIPTORS, EBADF, "pass descriptors");
+	spec = true_spec();
+	spec.cgroup_fd = open(directory, O_PATH | O_CLOEXEC);
+	assert_fails(&spec, SPAWN_STAGE_CGROUP, ENOENT,
+		     "cannot join the cgroup meant for /bin/true: No such");
+	close(spec.cgroup_fd);
+	spec.cgroup_fd = closed;
+	assert_fails(&spec, SPAWN_STAGE_CGROUP, EBADF, "cannot join the cgroup");
+	spec = true_spec();
 	spec.fds = (int[]){0, 1};
 	spec.fd_numbers = (int[]){4, 4};
 	spec.n_fds = 2;
@@ -138,7 +146,7 @@ struct outcome {
 	bool child_left;
 };
 
-static void start_all(struct outcome *outcome)
+static void start_all(struct outcome *outcome, long call, unsigned action)
 {
 	const struct spawn_limit limits[] = {{RLIMIT_CORE, {0, 0}}};
 	struct spawn_spec spec = true_spec();
@@ -146,6 +154,8 @@ static void start_all(struct outcome *outcome)
 	int pidfd;
 	pid_t pid;
 
+	write_file("cgroup/cgroup.procs", "", 0644);
+	spec.cgroup_fd = open(path_in("cgroup"), O_PATH | O_CLOEXEC);
 	spec.directory = "/";
 	spec.set_nice = true;
 	spec.nice = 1;
@@ -153,6 +163,7 @@ static void start_all(struct outcome *outcome)
 	spec.limits = limits;
 	spec.n_limits = 1;
 	spec.change_user = true;
+	install_filter(call, action);
 	outcome->code = spawn_process(&spec, &pid, &pidfd, &outcome->error);
 	if (outcome->code == 0)
 		waitid(P_PIDFD, (id_t)pidfd, &outcome->end, WEXITED);
@@ -170,8 +181,7 @@ static struct outcome try_filtered(long call, unsigned action)
 	assert_ptr_not_equal(shared, MAP_FAILED);
 	pid = fork();
 	if (pid == 0) {
-		install_filter(call, action);
-		start_all(shared);
+		start_all(shared, call, action);
 		_exit(0);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -186,11 +196,11 @@ static const struct filtered {
 	long call;
 	enum spawn_stage stage;
 } filtered_calls[] = {
-    {SYS_setsid, SPAWN_STAGE_SESSION},	 {SYS_close_range, SPAWN_STAGE_DESCRIPTORS},
-    {SYS_setpriority, SPAWN_STAGE_NICE}, {SYS_prlimit64, SPAWN_STAGE_LIMITS},
-    {SYS_setgroups, SPAWN_STAGE_GROUPS}, {SYS_setresgid, SPAWN_STAGE_GROUP},
-    {SYS_setresuid, SPAWN_STAGE_USER},	 {SYS_chdir, SPAWN_STAGE_DIRECTORY},
-    {SYS_execve, SPAWN_STAGE_EXEC},
+    {SYS_setsid, SPAWN_STAGE_SESSION},		{SYS_write, SPAWN_STAGE_CGROUP},
+    {SYS_close_range, SPAWN_STAGE_DESCRIPTORS}, {SYS_setpriority, SPAWN_STAGE_NICE},
+    {SYS_prlimit64, SPAWN_STAGE_LIMITS},	{SYS_setgroups, SPAWN_STAGE_GROUPS},
+    {SYS_setresgid, SPAWN_STAGE_GROUP},		{SYS_setresuid, SPAWN_STAGE_USER},
+    {SYS_chdir, SPAWN_STAGE_DIRECTORY},		{SYS_execve, SPAWN_STAGE_EXEC},
 };
 
 static void test_every_step_can_fail(void **state)
