@@ -259,21 +259,26 @@ static int run_read(const char *path, struct config **ret_config)
 {
 	struct config_problems problems = {0};
 	struct check_context context = {.running = NULL};
-	struct buf text = {0};
+	struct buf text = {0}, unit = {0};
 	int r = config_read(path, ret_config, &problems);
 
 	if (r == 0) {
 		r = check_world(*ret_config, &context, &problems, NULL);
 		if (r < 0)
 			*ret_config = config_free(*ret_config);
+		else if (getenv("INVOCATION_ID") != NULL) /* systemd.exec(5): it runs us */
+			check_unit(*ret_config, NULL, &problems, &unit);
 	}
 	config_problems_print(&problems, &text);
 	if (text.len > 0)
 		fputs(text.data, stderr);
+	if (unit.len > 0)
+		fprintf(stderr, "%s", unit.data);
 	if (r < 0)
 		fprintf(stderr, "handoverd: not started: %zu mistake%s in the configuration\n",
 			problems.errors, problems.errors == 1 ? "" : "s");
 	buf_free(&text);
+	buf_free(&unit);
 	config_problems_free(&problems);
 	return r;
 }

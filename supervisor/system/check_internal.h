@@ -3,6 +3,7 @@
 #define SYSTEM_CHECK_INTERNAL_H
 
 #include "system/check.h"
+#include "system/systemd_bus.h"
 
 /* A section whose facts are looked at: what is wrong is told at the place of its key. */
 struct check {
@@ -35,6 +36,11 @@ void check_pool(const struct check *check, const struct pool_spec *pool);
 void check_socket(const struct check *check, const struct socket_spec *spec);
 void check_supervisor(const struct check *check);
 void check_descriptors(const struct check *check);
+/* How long workers of this pool may take at a stop, before they are killed. */
+usec_t check_stop_of(const struct pool_spec *pool);
+/* The judgement of check_unit(), once systemd has answered. */
+void check_unit_judge(const struct config *config, const struct systemd_unit *unit,
+		      struct config_problems *problems, struct buf *summary);
 void check_summarize(const struct config *config, struct buf *out);
 
 #endif

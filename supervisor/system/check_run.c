@@ -176,6 +176,7 @@ static int check_beside(const struct config *config, const char *control_socket,
 	struct runner runner = find_runner(config->instance, control_socket);
 	struct config held = {.path = NULL};
 	struct check_context context = {.running = NULL, .bind_test = true};
+	cleanup_buf struct buf unit = {0};
 	int r = 0;
 
 	if (runner.runs) {
@@ -185,6 +186,8 @@ static int check_beside(const struct config *config, const char *control_socket,
 	if (r == 0)
 		r = check_world(config, &context, problems, summary);
 	free(held.sockets);
+	buf_printf(&unit, "handover@%s.service", config->instance);
+	check_unit(config, unit.data, problems, summary);
 	return r;
 }
 

@@ -6,7 +6,7 @@
 #include "system/check_internal.h"
 #include "system/config_internal.h"
 
-static usec_t stop_of(const struct pool_spec *pool)
+usec_t check_stop_of(const struct pool_spec *pool)
 {
 	usec_t sum = usec_add(pool->stop_timeout, pool->drain_extend_max);
 
@@ -56,8 +56,8 @@ static void summarize_stop(const struct config *config, struct buf *out)
 	size_t i;
 
 	for (i = 0; i < config->n_pools; i++)
-		if (stop_of(&config->pools[i]) > longest)
-			longest = stop_of(&config->pools[i]);
+		if (check_stop_of(&config->pools[i]) > longest)
+			longest = check_stop_of(&config->pools[i]);
 	sum = usec_add(config->supervisor.lame_duck, longest);
 	buf_printf(out, "a stop takes at most %s", DURATION_TEXT(sum));
 	if (config->supervisor.lame_duck > 0)

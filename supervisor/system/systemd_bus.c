@@ -27,7 +27,7 @@ struct question {
 	size_t size;
 };
 
-enum { QUESTIONS = 5 };
+enum { QUESTIONS = 6 };
 
 struct systemd_bus {
 	sd_bus *bus;
@@ -122,6 +122,7 @@ static int ask_all(struct systemd_bus *bus)
 {
 	struct systemd_unit *unit = &bus->unit;
 	const struct question questions[QUESTIONS] = {
+	    {bus, SYSTEMD_UNIT, "LoadState", "s", unit->load, sizeof(unit->load)},
 	    {bus, SYSTEMD_SERVICE, "Restart", "s", unit->restart, sizeof(unit->restart)},
 	    {bus, SYSTEMD_SERVICE, "NotifyAccess", "s", unit->notify_access,
 	     sizeof(unit->notify_access)},
