@@ -239,8 +239,10 @@ static void run_free(struct engine *engine)
 	rundir_close(engine);
 	manager_free(engine);
 	run_free_events(engine);
-	for (int n = 0; n < engine->n_passed; n++)
+	for (int n = 0; n < engine->n_passed; n++) {
 		fd_close(engine->passed[n].fd);
+		free(engine->passed[n].name);
+	}
 	free(engine->passed);
 	outcome_free(engine->last_outcome);
 	config_ref_put(engine->config);
