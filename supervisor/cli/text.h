@@ -18,7 +18,7 @@ const char *text_duration(double seconds, char text[DURATION_TEXT_MAX]);
  * millis adds ".123"; brief leaves out the date of today. What is no such time is appended as it
  * is.
  */
-void text_add_time(struct buf *out, const char *time, bool millis, bool brief);
+void text_add_time(struct buf *out, const char *text, bool millis, bool brief);
 
 /*
  * Appends the details of a result that failed, ready to be shown on term: the configuration's

@@ -49,7 +49,9 @@ json_t *api_json_time(usec_t wall)
 /* Whole milliseconds are exact enough for people, and short. */
 json_t *api_json_seconds(usec_t usec)
 {
-	return json_real((double)(usec / USEC_PER_MSEC) / 1000.0);
+	usec_t msec = usec / USEC_PER_MSEC;
+
+	return json_real((double)msec / 1000.0);
 }
 
 json_t *api_json_seconds_until(usec_t deadline, usec_t now)

@@ -159,7 +159,7 @@ void control_free(struct engine *engine)
 	if (control == NULL)
 		return;
 	control->closing = true;
-	if (control->local != NULL && control_is_there(engine))
+	if (control->path != NULL && control->local != NULL && control_is_there(engine))
 		unlink(control->path);
 	door_close(control->local);
 	door_close(control->status);

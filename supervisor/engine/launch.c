@@ -14,8 +14,6 @@
 #include "engine/versions.h"
 #include "system/spawn.h"
 
-extern char **environ;
-
 /* A turn of the loop spends no more than this on starting: the next one belongs to everybody. */
 #define LAUNCH_SLICE (3 * USEC_PER_MSEC)
 

@@ -313,7 +313,7 @@ static int prepare_restart(struct engine *engine, const struct wish *wish)
 {
 	const struct pool_spec *spec;
 	struct pool_change *change;
-	uint32_t p;
+	uint32_t p = 0;
 	int r = prepare_find(engine, wish, &p);
 
 	if (r < 0)
@@ -344,7 +344,7 @@ static int prepare_scale(struct engine *engine, const struct wish *wish)
 	struct undertaking *undertaking = &engine->undertaking;
 	const struct pool_spec *spec;
 	struct pool_change *change;
-	uint32_t p;
+	uint32_t p = 0;
 	int r = prepare_find(engine, wish, &p);
 
 	if (r < 0)

@@ -177,7 +177,7 @@ static void check_output(const struct check *check, const char *key,
 	cleanup_free char *directory = NULL;
 	struct stat st;
 
-	if (output->kind != OUTPUT_FILE)
+	if (output->kind != OUTPUT_FILE || output->path == NULL)
 		return;
 	if (stat(output->path, &st) == 0) {
 		if (S_ISDIR(st.st_mode))

@@ -73,7 +73,7 @@ static const char *socket_collision(const struct socket_spec *a, const struct so
 		return NULL;
 	if (a->kind == SOCKET_UNIX || a->kind == SOCKET_SYSTEMD)
 		return strcmp(a->path, b->path) == 0 ? "is the same as" : NULL;
-	if (a->port != b->port || a->port == 0)
+	if (a->port != b->port || a->port == 0 || a->host == NULL || b->host == NULL)
 		return NULL;
 	return collision(a->host, a->ipv6_only, b->host, b->ipv6_only, a->kind == SOCKET_TCP);
 }

@@ -233,7 +233,7 @@ int listener_unix_set_owner(struct listener *listener, const struct listener_spe
 			    char **ret_error)
 {
 	cleanup_close int file = -1;
-	struct stat st;
+	struct stat st = {0};
 	uid_t uid;
 	gid_t gid;
 	int r;
@@ -332,7 +332,7 @@ static int get_size(int fd, int option)
 static int finish_replacement(struct listener *listener, int fd)
 {
 	cleanup_close int file = -1;
-	struct stat st;
+	struct stat st = {0};
 	int r;
 
 	file = open_file(listener->path, &st);

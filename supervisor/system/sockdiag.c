@@ -201,7 +201,7 @@ static void take_shut(const void *data, size_t len, void *arg)
 int sockdiag_tcp_is_shut(int fd)
 {
 	struct shut_search search = {.shut = -1};
-	struct sockaddr_storage address = {0};
+	struct sockaddr_in6 address = {0};
 	struct inet_diag_req_v2 request = {
 	    .sdiag_protocol = IPPROTO_TCP,
 	    .idiag_states = 1U << TCP_LISTEN,
@@ -214,9 +214,8 @@ int sockdiag_tcp_is_shut(int fd)
 	if (getsockname(fd, (struct sockaddr *)&address, &len) == -1 ||
 	    getsockopt(fd, SOL_SOCKET, SO_COOKIE, search.cookie, &cookie_len) == -1)
 		return -errno;
-	request.sdiag_family = (uint8_t)address.ss_family;
-	/* at the same place in sockaddr_in and sockaddr_in6 */
-	request.id.idiag_sport = ((const struct sockaddr_in *)&address)->sin_port;
+	request.sdiag_family = (uint8_t)address.sin6_family;
+	request.id.idiag_sport = address.sin6_port; /* at the same place in sockaddr_in */
 	r = ask(&request, sizeof(request), NLM_F_DUMP, &answer);
 	if (r < 0)
 		return r;
