@@ -110,24 +110,21 @@ static struct listener_spec sockets_listener_spec(const struct socket_spec *spec
 static int sockets_adopt(struct engine *engine, const struct socket_spec *spec,
 			 struct engine_socket *socket, char **ret_error)
 {
-	for (int n = 0; n < engine->n_passed; n++) {
-		struct systemd_fd *passed = &engine->passed[n];
-		int r;
+	struct buf why = {0};
+	struct systemd_fd *passed;
+	int r = sockets_find_passed(engine, spec->path, &passed, &why);
 
-		if (passed->used || strcmp(passed->name, spec->path) != 0)
-			continue;
-		r = listener_adopt(passed->fd, passed->name, &socket->listener, ret_error);
-		if (r == 0) {
-			passed->used = true;
-			passed->fd = -1;
-			socket->passed = true;
-		}
+	if (r < 0) {
+		*ret_error = why.data;
 		return r;
 	}
-	if (asprintf(ret_error, "no socket named '%s' was passed to us by the service manager",
-		     spec->path) == -1)
-		*ret_error = NULL;
-	return -ENOENT;
+	r = listener_adopt(passed->fd, passed->name, &socket->listener, ret_error);
+	if (r < 0)
+		return r;
+	passed->used = true;
+	passed->fd = -1;
+	socket->passed = true;
+	return 0;
 }
 
 /* It was opened for nothing. What others keep for us stays theirs: another reload may want it. */

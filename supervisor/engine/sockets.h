@@ -57,4 +57,11 @@ void sockets_quiesce_look(evutil_socket_t fd, short what, void *arg);
 void sockets_close_removed(evutil_socket_t fd, short what, void *arg);
 void sockets_mend_again(evutil_socket_t fd, short what, void *arg);
 
+/*
+ * The one socket of that name that the service manager passed to us and that is not in use. 0 or
+ * -ENOENT, -ENOTUNIQ (the name was given twice), with the reason in why.
+ */
+int sockets_find_passed(struct engine *engine, const char *name, struct systemd_fd **ret_passed,
+			struct buf *why);
+
 #endif
