@@ -3,6 +3,7 @@
 #include "base/parse.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -136,6 +137,30 @@ int parse_size(const char *text, uint64_t *ret_bytes)
 		return -ERANGE;
 	*ret_bytes = value << shift;
 	return 0;
+}
+
+char *parse_format_size(uint64_t bytes, char *text, size_t size)
+{
+	static const char letters[] = "KMGT";
+	uint64_t unit = 1, tenths;
+	int n = -1;
+
+	if (bytes == UINT64_MAX) {
+		snprintf(text, size, "infinity");
+		return text;
+	}
+	while (bytes / unit >= 1024 && n < (int)sizeof(letters) - 2) {
+		unit *= 1024;
+		n++;
+	}
+	tenths = bytes % unit * 10 / unit;
+	if (tenths > 0 && bytes / unit < 100)
+		snprintf(text, size, "%llu.%llu%c", (unsigned long long)(bytes / unit),
+			 (unsigned long long)tenths, letters[n]);
+	else
+		snprintf(text, size, "%llu%.1s", (unsigned long long)(bytes / unit),
+			 n >= 0 ? &letters[n] : "");
+	return text;
 }
 
 static bool is_continuation(const char *text, size_t i, size_t len)

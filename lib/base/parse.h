@@ -20,6 +20,11 @@ int parse_octal(const char *text, unsigned *ret_value);
 int parse_duration(const char *text, usec_t *ret_usec);
 /* "64K", "512M", "1G" (powers of 1024), "infinity", or bytes. */
 int parse_size(const char *text, uint64_t *ret_bytes);
+/* A size for people, in the same notation: "64M", "1.5G", "12.3K", "17". Three digits tell enough.
+ * Returns text. */
+char *parse_format_size(uint64_t bytes, char *text, size_t size);
+#define SIZE_TEXT_MAX	 16
+#define SIZE_TEXT(bytes) parse_format_size((bytes), (char[SIZE_TEXT_MAX]){0}, SIZE_TEXT_MAX)
 /* yes/no true/false on/off 1/0, as systemd takes them. */
 int parse_bool(const char *text, bool *ret_value);
 /* "25%": 0..10000 */

@@ -265,4 +265,5 @@ void check_pool(const struct check *check, const struct pool_spec *pool)
 	if (pool->limit_core != CONFIG_LIMIT_UNSET)
 		check_limit(check, "limit_core", RLIMIT_CORE, pool->limit_core);
 	check_priorities(check, pool);
+	check_cgroup(check, pool);
 }

@@ -182,6 +182,7 @@ static int check_beside(const struct config *config, const char *control_socket,
 	if (runner.runs) {
 		r = take_held(config, &runner, &held);
 		context.running = &held;
+		context.master = runner.pid;
 	}
 	if (r == 0)
 		r = check_world(config, &context, problems, summary);

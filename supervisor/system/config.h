@@ -127,6 +127,9 @@ struct pool_spec {
 	int oom_score_adj;     /* -1000..1000, default CONFIG_UNSET */
 	uint64_t limit_nofile; /* 0 = as the master was given it (soft limit included) */
 	uint64_t limit_core;   /* bytes; UINT64_MAX = infinity; CONFIG_LIMIT_UNSET = as given */
+	uint64_t memory_max;   /* bytes; 0 = unset, UINT64_MAX = infinity; so the next one */
+	uint64_t tasks_max;
+	uint64_t cpu_weight;	      /* 0 = unset */
 	struct output_spec stdout_to; /* key `stdout`, default capture */
 	struct output_spec stderr_to; /* key `stderr`, default: the same as stdout */
 	struct success_codes success; /* key success_codes: "0 143 SIGTERM ..." adds to 0 */

@@ -611,6 +611,35 @@ static void test_descriptors(void **state)
 			 0);
 }
 
+/* Nothing is delegated to a test. */
+static void test_cgroup_keys(void **state)
+{
+	static const char keys[] =
+	    API("@/script") "memory_max = 64M\ntasks_max = infinity\ncpu_weight = 5\n";
+	static const char elsewhere[] =
+	    "takes effect only in a cgroup that is delegated to the instance (Delegate=yes in its "
+	    "unit), and here there is none\n";
+	cleanup_reading struct reading at_start = {.directory = make_world()},
+				       by_hand = {.directory = make_world()};
+	char expected[512];
+
+	(void)state;
+	run_check(&at_start, keys, &start, NULL);
+	assert_int_equal(at_start.r, 0);
+	assert_non_null(strstr(buf_text(&at_start.said),
+			       "x.ini:4: warning: [pool:api] memory_max: has no effect: "));
+	assert_non_null(strstr(buf_text(&at_start.said),
+			       "x.ini:6: warning: [pool:api] cpu_weight: has no effect: "));
+	assert_null(strstr(buf_text(&at_start.said), "tasks_max"));
+	run_check(&by_hand, keys, &try_binding, NULL);
+	assert_int_equal(by_hand.r, 0);
+	snprintf(expected, sizeof(expected),
+		 "x.ini:4: warning: [pool:api] memory_max: %sx.ini:6: warning: [pool:api] "
+		 "cpu_weight: %s",
+		 elsewhere, elsewhere);
+	assert_string_equal(buf_text(&by_hand.said), expected);
+}
+
 static void test_summary(void **state)
 {
 	cleanup_reading struct reading reading = {.directory = make_world()};
@@ -662,6 +691,7 @@ int main(void)
 	    cmocka_unit_test(test_unix_paths),
 	    cmocka_unit_test(test_unix_paths_are_not_touched),
 	    cmocka_unit_test(test_descriptors),
+	    cmocka_unit_test(test_cgroup_keys),
 	    cmocka_unit_test(test_summary),
 	};
 

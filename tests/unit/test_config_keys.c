@@ -186,6 +186,16 @@ static const struct row pool_rows[] = {
     {"limit_nofile = many", NULL, "'many' is not a size such as 4096, 64K, 512M or 1G"},
     {"limit_core = 0", "0", NULL},
     {"limit_core = infinity", "infinity", NULL},
+    {"memory_max = 64M", "67108864", NULL},
+    {"memory_max = infinity", "infinity", NULL},
+    {"memory_max = 1023K", NULL, "must be between 1M and infinity, but is 1023K"},
+    {"memory_max = lots", NULL, "'lots' is not a size such as 4096, 64K, 512M or 1G"},
+    {"tasks_max = 1", "1", NULL},
+    {"tasks_max = infinity", "infinity", NULL},
+    {"tasks_max = 0", NULL, "must be between 1 and infinity, but is 0"},
+    {"cpu_weight = 10000", "10000", NULL},
+    {"cpu_weight = 10001", NULL, "must be between 1 and 10000, but is 10001"},
+    {"cpu_weight = 0", NULL, "must be between 1 and 10000, but is 0"},
     {"stdout = null", "null", NULL},
     {"stdout = inherit", "inherit", NULL},
     {"stdout = file:/var/log/x y", "file:/var/log/x y", NULL},
@@ -205,9 +215,6 @@ static const struct row pool_rows[] = {
     {"canary = 1", NULL, "is not supported by this version"},
     {"probe_address = x", NULL, "is not supported by this version"},
     {"fd_store_max = 1", NULL, "is not supported by this version"},
-    {"memory_max = 1G", NULL, "is not supported by this version"},
-    {"tasks_max = 1", NULL, "is not supported by this version"},
-    {"cpu_weight = 1", NULL, "is not supported by this version"},
     {"keep_generations = 1", NULL, "is not supported by this version"},
     {"drain_timout = 6s", NULL, "unknown key; did you mean 'drain_timeout'?"},
     {"Drain-Timeout = 6s", NULL, "unknown key; did you mean 'drain_timeout'?"},
@@ -490,7 +497,7 @@ static void test_items(void **state)
 
 	(void)state;
 	items = config_pool_items(reading.config, "api", &n);
-	assert_int_equal(n, 38);
+	assert_int_equal(n, 41);
 	assert_string_equal(items[0].key, "command");
 	assert_int_equal(items[0].effect, CONFIG_EFFECT_REPLACE);
 	for (i = 0; i < n; i++) {
@@ -516,7 +523,7 @@ static void test_key_table(void **state)
 	const struct key_info *infos = keys_all(&n);
 
 	(void)state;
-	assert_int_equal(n, 5 + 10 + 38);
+	assert_int_equal(n, 5 + 10 + 41);
 	for (i = 0; i < n; i++) {
 		assert_true(strlen(infos[i].name) > 0 && strlen(infos[i].name) < 49);
 		assert_true(strlen(infos[i].type) > 0);

@@ -378,6 +378,32 @@ static void test_quotes_step_agrees_with_words(void **state)
 	}
 }
 
+static void test_format_size(void **state)
+{
+	static const struct {
+		uint64_t bytes;
+		const char *text;
+	} rows[] = {
+	    {0, "0"},
+	    {17, "17"},
+	    {1023, "1023"},
+	    {1024, "1K"},
+	    {1536, "1.5K"},
+	    {64 << 20, "64M"},
+	    {(64 << 20) + 1, "64M"},
+	    {(99 << 20) + (999 << 10), "99.9M"},
+	    {(100 << 20) + (999 << 10), "100M"},
+	    {(1 << 30) - 1, "1023M"},
+	    {5ULL << 40, "5T"},
+	    {UINT64_MAX - 1, "16777215T"},
+	    {UINT64_MAX, "infinity"},
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		assert_string_equal(SIZE_TEXT(rows[i].bytes), rows[i].text);
+}
+
 static void test_format_duration(void **state)
 {
 	static const struct {
@@ -522,6 +548,7 @@ int main(void)
 	    cmocka_unit_test(test_words_refused),
 	    cmocka_unit_test(test_unquote),
 	    cmocka_unit_test(test_quotes_step_agrees_with_words),
+	    cmocka_unit_test(test_format_size),
 	    cmocka_unit_test(test_format_duration),
 	    cmocka_unit_test(test_suggest),
 	    cmocka_unit_test(test_utf8),
