@@ -184,8 +184,10 @@ static void read_workers(const json_t *list, struct api_status *status)
 					.pid = get_number(item, "pid", -1),
 					.restarts = get_number(item, "restarts", 0),
 					.inflight = get_number(item, "inflight", -1),
+					.memory_bytes = get_number(item, "memory_bytes", -1),
 					.since_s = get_real(item, "since_s", -1),
-					.deadline_s = get_real(item, "deadline_s", -1)};
+					.deadline_s = get_real(item, "deadline_s", -1),
+					.cpu_s = get_real(item, "cpu_s", -1)};
 	}
 }
 
@@ -234,6 +236,8 @@ int api_read_status(const char *text, size_t len, struct api_status *ret)
 	status.ready = get_bool(root, "ready");
 	status.degraded = get_bool(root, "degraded");
 	status.out_of_service = get_bool(root, "out_of_service");
+	status.cgroups_path = get_text(json_object_get(root, "cgroups"), "path");
+	status.cgroups_missing = get_text(json_object_get(root, "cgroups"), "missing");
 	read_sockets(json_object_get(root, "sockets"), &status);
 	read_pools(json_object_get(root, "pools"), &status);
 	read_workers(json_object_get(root, "workers"), &status);

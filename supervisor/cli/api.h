@@ -66,7 +66,8 @@ struct api_pool {
 struct api_worker {
 	const char *pool, *state, *status, *reason;
 	long slot, generation, pid, restarts, inflight;
-	double since_s, deadline_s; /* -1: none */
+	long memory_bytes;		   /* -1: not known */
+	double since_s, deadline_s, cpu_s; /* -1: none */
 };
 
 struct api_socket {
@@ -84,6 +85,7 @@ struct api_status {
 	long pid, queued;
 	double uptime_s;
 	bool ready, degraded, out_of_service;
+	const char *cgroups_path, *cgroups_missing; /* "": there are none; nothing is missing */
 	struct api_socket *sockets;
 	struct api_pool *pools;
 	struct api_worker *workers;

@@ -149,6 +149,22 @@ static void add_last_reload(const struct term *term, const struct api_status *st
 		text_add_details(term, last, "  ", out);
 }
 
+/* Whether each worker has a cgroup of its own; nothing of an instance that does not tell. */
+static void add_cgroups(const struct term *term, const struct api_status *status, struct buf *out)
+{
+	bool there = status->cgroups_path[0] != '\0', missing = status->cgroups_missing[0] != '\0';
+	cleanup_buf struct buf text = {0};
+
+	if (!there && !missing)
+		return;
+	if (!there)
+		buf_printf(&text, "none: %s", status->cgroups_missing);
+	else
+		buf_printf(&text, "one for each worker below %s%s%s", status->cgroups_path,
+			   missing ? "; missing: " : "", status->cgroups_missing);
+	add_line(term, out, "cgroups", COLOUR_NONE, &text);
+}
+
 static int show_status(struct cli *cli, const struct api_status *status)
 {
 	cleanup_buf struct buf out = {.max = CLIENT_BODY_MAX};
@@ -161,6 +177,8 @@ static int show_status(struct cli *cli, const struct api_status *status)
 	add_out_of_service(cli, status, &out);
 	add_reload(term, status, &out);
 	add_last_reload(term, status, options->verbose, &out);
+	if (options->verbose)
+		add_cgroups(term, status, &out);
 	if (status->n_workers > 0) {
 		buf_add_str(&out, "\n");
 		r = table_workers(term, status, &out);

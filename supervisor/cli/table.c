@@ -150,15 +150,58 @@ static void add_status_text(const struct api_worker *worker, struct buf *out)
 		buf_printf(out, "%s%s", out->len > 0 ? "; " : "", worker->status);
 }
 
+/* What workers use is shown only where their cgroups tell it. */
+struct usage {
+	bool memory, cpu;
+};
+
+static struct usage find_usage(const struct api_status *status)
+{
+	struct usage usage = {.memory = false};
+
+	for (size_t i = 0; i < status->n_workers; i++) {
+		usage.memory |= status->workers[i].memory_bytes >= 0;
+		usage.cpu |= status->workers[i].cpu_s >= 0;
+	}
+	return usage;
+}
+
+static size_t worker_columns(const struct usage *usage, struct column columns[static 11])
+{
+	static const struct column first[] = {
+	    {"POOL", false, false},    {"SLOT", true, false},	  {"GEN", true, false},
+	    {"PID", true, false},      {"STATE", false, false},	  {"SINCE", true, false},
+	    {"RESTARTS", true, false}, {"IN-FLIGHT", true, false}};
+	size_t n = ARRAY_LEN(first);
+
+	memcpy(columns, first, sizeof(first));
+	if (usage->memory)
+		columns[n++] = (struct column){"MEMORY", true, false};
+	if (usage->cpu)
+		columns[n++] = (struct column){"CPU", true, false};
+	columns[n++] = (struct column){"STATUS", false, true};
+	return n;
+}
+
+static void table_usage(struct table *table, const struct usage *usage,
+			const struct api_worker *worker)
+{
+	if (usage->memory)
+		table_cell(table, COLOUR_NONE,
+			   worker->memory_bytes >= 0 ? SIZE_TEXT((uint64_t)worker->memory_bytes)
+						     : "");
+	if (usage->cpu)
+		table_duration(table, worker->cpu_s);
+}
+
 int table_workers(const struct term *term, const struct api_status *status, struct buf *out)
 {
-	static const struct column columns[] = {
-	    {"POOL", false, false},    {"SLOT", true, false},	   {"GEN", true, false},
-	    {"PID", true, false},      {"STATE", false, false},	   {"SINCE", true, false},
-	    {"RESTARTS", true, false}, {"IN-FLIGHT", true, false}, {"STATUS", false, true}};
+	struct usage usage = find_usage(status);
+	struct column columns[11];
+	size_t n_columns = worker_columns(&usage, columns);
 	struct table table;
 
-	table_begin(&table, term, columns, ARRAY_LEN(columns));
+	table_begin(&table, term, columns, n_columns);
 	for (size_t i = 0; i < status->n_workers && !table.failed; i++) {
 		const struct api_worker *worker = &status->workers[i];
 		cleanup_buf struct buf text = {0};
@@ -173,6 +216,7 @@ int table_workers(const struct term *term, const struct api_status *status, stru
 		table_duration(&table, worker->since_s);
 		table_number(&table, worker->restarts);
 		table_number(&table, worker->inflight);
+		table_usage(&table, &usage, worker);
 		table_cell(&table, COLOUR_NONE, buf_text(&text));
 	}
 	return table_end(&table, out);

@@ -8,6 +8,7 @@
 
 #include "base/fd.h"
 #include "engine/api_json_internal.h"
+#include "engine/cgroups.h"
 #include "engine/wishes.h"
 
 /* ---- pools ---- */
@@ -221,6 +222,27 @@ static usec_t worker_shown_deadline(const struct worker *worker)
 	return USEC_INFINITY;
 }
 
+static json_t *known(uint64_t figure)
+{
+	return figure != CGROUP_UNKNOWN ? json_integer((json_int_t)figure) : json_null();
+}
+
+/* What it uses, as its cgroup tells; nulls without one. */
+static void add_figures(json_t *row, const struct proc *proc)
+{
+	static const struct cgroup_figures nothing = {CGROUP_UNKNOWN, CGROUP_UNKNOWN,
+						      CGROUP_UNKNOWN};
+	bool has = proc != NULL && proc->cgroup != NULL;
+	const struct cgroup_figures *figures = has ? &proc->cgroup->figures : &nothing;
+
+	json_object_set_new(row, "cgroup", api_json_text(has ? proc->cgroup->name : NULL));
+	json_object_set_new(row, "memory_bytes", known(figures->memory));
+	json_object_set_new(row, "tasks", known(figures->tasks));
+	json_object_set_new(row, "cpu_s",
+			    figures->cpu != CGROUP_UNKNOWN ? api_json_seconds(figures->cpu)
+							   : json_null());
+}
+
 static json_t *row_worker(const struct engine *engine, const struct pool *pool,
 			  const struct worker *worker, usec_t now)
 {
@@ -229,16 +251,19 @@ static json_t *row_worker(const struct engine *engine, const struct pool *pool,
 	    worker->ref.index < runtime->n_procs ? runtime->procs[worker->ref.index] : NULL;
 	uint32_t restarts = worker->slot < pool->size ? pool->slots[worker->slot].restarts : 0;
 	bool tells = proc != NULL && proc->has_inflight;
+	json_t *row;
 
-	return json_pack("{s:o, s:i, s:i, s:o, s:s, s:o, s:i, s:o, s:o, s:s, s:o}", "pool",
-			 api_json_text(runtime->name), "slot", (int)worker->slot, "generation",
-			 (int)worker->generation, "pid", api_json_pid(proc != NULL ? proc->pid : 0),
-			 "state", worker_state_name(worker->state), "since_s",
-			 api_json_seconds(usec_sub(now, worker->since)), "restarts", (int)restarts,
-			 "inflight", tells ? json_integer((json_int_t)proc->inflight) : json_null(),
-			 "status", api_json_text(proc != NULL ? proc->status : NULL), "reason",
-			 end_reason_name(worker->reason), "deadline_s",
-			 api_json_seconds_until(worker_shown_deadline(worker), now));
+	row = json_pack("{s:o, s:i, s:i, s:o, s:s, s:o, s:i, s:o, s:o, s:s, s:o}", "pool",
+			api_json_text(runtime->name), "slot", (int)worker->slot, "generation",
+			(int)worker->generation, "pid", api_json_pid(proc != NULL ? proc->pid : 0),
+			"state", worker_state_name(worker->state), "since_s",
+			api_json_seconds(usec_sub(now, worker->since)), "restarts", (int)restarts,
+			"inflight", tells ? json_integer((json_int_t)proc->inflight) : json_null(),
+			"status", api_json_text(proc != NULL ? proc->status : NULL), "reason",
+			end_reason_name(worker->reason), "deadline_s",
+			api_json_seconds_until(worker_shown_deadline(worker), now));
+	add_figures(row, proc);
+	return row;
 }
 
 static json_t *row_waiting(const struct engine *engine, const struct pool *pool, uint32_t s,
@@ -246,12 +271,15 @@ static json_t *row_waiting(const struct engine *engine, const struct pool *pool,
 {
 	const struct slot *slot = &pool->slots[s];
 
-	return json_pack("{s:o, s:i, s:i, s:n, s:s, s:n, s:i, s:n, s:n, s:s, s:o}", "pool",
-			 api_json_text(engine->pools[pool->index].name), "slot", (int)s,
-			 "generation", (int)pool->generation, "pid", "state", "waiting", "since_s",
-			 "restarts", (int)slot->restarts, "inflight", "status", "reason",
-			 slot->looping ? "crash loop" : "", "deadline_s",
-			 api_json_seconds_until(slot->restart_at, now));
+	json_t *row = json_pack("{s:o, s:i, s:i, s:n, s:s, s:n, s:i, s:n, s:n, s:s, s:o}", "pool",
+				api_json_text(engine->pools[pool->index].name), "slot", (int)s,
+				"generation", (int)pool->generation, "pid", "state", "waiting",
+				"since_s", "restarts", (int)slot->restarts, "inflight", "status",
+				"reason", slot->looping ? "crash loop" : "", "deadline_s",
+				api_json_seconds_until(slot->restart_at, now));
+
+	add_figures(row, NULL);
+	return row;
 }
 
 static void write_workers(const struct engine *engine, usec_t now, struct buf *out)
@@ -289,22 +317,37 @@ static bool is_degraded(const struct engine *engine)
 	return false;
 }
 
+static json_t *status_cgroups(const struct engine *engine)
+{
+	const char *reason;
+	const struct cgroup_tree *tree = cgroups_tree(engine, &reason);
+	json_t *controllers = json_array();
+
+	for (int n = 0; tree != NULL && n < CGROUP_CONTROLLERS; n++)
+		if (tree->has[n])
+			json_array_append_new(controllers, json_string(cgroup_controller_name(
+							       (enum cgroup_controller)n)));
+	return json_pack("{s:o, s:o, s:o}", "path", api_json_text(tree != NULL ? tree->path : NULL),
+			 "controllers", controllers, "missing", api_json_text(reason));
+}
+
 static json_t *status_head(struct engine *engine, usec_t now)
 {
 	cleanup_buf struct buf reason = {0};
 	bool ready = engine_is_ready(engine, &reason);
 
 	return json_pack(
-	    "{s:o, s:s, s:i, s:s, s:o, s:o, s:o, s:b, s:o, s:b, s:b, s:o, s:o, s:o, s:i, s:o}",
+	    "{s:o, s:s, s:i, s:s, s:o, s:o, s:o, s:b, s:o, s:b, s:b, s:o, s:o, s:o, s:o, s:i, "
+	    "s:o}",
 	    "instance", api_json_text(engine->name), "version", HANDOVER_VERSION, "pid",
 	    (int)getpid(), "state", engine_state_name(engine), "since",
 	    api_json_time(engine->started_wall), "uptime_s",
 	    api_json_seconds(usec_sub(now, engine->started_at)), "config",
 	    api_json_text(engine->config_path), "ready", (int)ready, "reason",
 	    api_json_text(buf_text(&reason)), "degraded", (int)is_degraded(engine),
-	    "out_of_service", (int)engine->out_of_service, "sockets", status_sockets(engine),
-	    "pools", status_pools(engine), "reload", status_reload(engine, now), "queued",
-	    (int)count_queued(engine->model), "last_reload",
+	    "out_of_service", (int)engine->out_of_service, "cgroups", status_cgroups(engine),
+	    "sockets", status_sockets(engine), "pools", status_pools(engine), "reload",
+	    status_reload(engine, now), "queued", (int)count_queued(engine->model), "last_reload",
 	    engine->last_outcome != NULL ? api_json_result_object(engine->last_outcome)
 					 : json_null());
 }
@@ -313,6 +356,7 @@ void api_json_status(struct engine *engine, struct buf *out)
 {
 	usec_t now = clock_now();
 
+	cgroups_refresh(engine);
 	api_json_write(status_head(engine, now), out);
 	if (out->len == 0)
 		return;

@@ -23,6 +23,7 @@
 #include "system/systemd.h"
 
 struct manager; /* manager.c: what we tell our service manager */
+struct cgroups; /* cgroups.c: the cgroup that was delegated to us */
 struct control; /* control.c: the API's listeners */
 struct events;	/* events.c: who listens to what happens */
 struct output;	/* output.c: what one worker writes */
@@ -83,6 +84,9 @@ struct version {
 	size_t n_file_env;
 };
 
+/* Whose memory was short when the kernel ended a worker. */
+enum proc_oom { PROC_OOM_NONE, PROC_OOM_OWN, PROC_OOM_ABOVE };
+
 /* One process of ours: a worker. */
 struct proc {
 	struct engine *engine;
@@ -105,10 +109,13 @@ struct proc {
 	uint64_t malformed;
 	struct probe *probe; /* ready = exec: the command that runs, or waits to be run again */
 	struct output *output;
-	char *status; /* STATUS=, NULL: never said */
+	struct worker_cgroup *cgroup; /* NULL: none of its own */
+	char *status;		      /* STATUS=, NULL: never said */
 	bool has_inflight;
 	unsigned long inflight;
 	bool ended;
+	bool killed; /* by us */
+	enum proc_oom oom;
 	struct reap_status exit;
 	char *failure; /* why it could not be started, in words */
 	struct proc *next_buried;
@@ -130,6 +137,8 @@ struct pool_runtime {
 	uint64_t starts;
 	uint64_t crashes, start_failures, start_timeouts, hangs, renewals; /* restarts by reason */
 	uint64_t dumps, kills;	    /* escalations by stage */
+	uint64_t oom_kills;	    /* processes of workers, by the kernel */
+	usec_t cpu_ended;	    /* CPU time of workers that are gone, where that is known */
 	uint64_t drain_buckets[12]; /* histogram, see metrics.c: counts by upper bound */
 	uint64_t drain_count;
 	usec_t drain_sum;
@@ -250,6 +259,7 @@ struct engine {
 	struct control *control;
 	struct events *events;
 	struct outputs *outputs;
+	struct cgroups *cgroups;
 	struct pid_table *pids; /* proc by pid */
 	struct event *sweep;	/* looks for orphans once the loop is through with the rest */
 	usec_t sweep_after;	/* ... and not before */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "engine/cgroups.h"
 #include "engine/events.h"
 #include "engine/output.h"
 #include "engine/proc.h"
@@ -224,6 +225,7 @@ struct launch {
 	size_t pid_variables[2];
 	int out, err;
 	int ready_read, ready_write;
+	int cgroup;
 	int *fds, *numbers;
 	size_t n_fds;
 	char oom[16];
@@ -236,6 +238,7 @@ static void launch_done(struct launch *launch)
 	fd_close(launch->err);
 	fd_close(launch->ready_read);
 	fd_close(launch->ready_write);
+	fd_close(launch->cgroup);
 	launch_free_environment(launch->argv);
 	launch_free_environment(launch->env);
 	free(launch->fds);
@@ -332,7 +335,8 @@ static int launch_prepare(struct launch *launch, struct spawn_spec *spec, char *
 	spec->stdin_fd = proc->engine->null_fd;
 	spec->stdout_fd = launch->out;
 	spec->stderr_fd = launch->err;
-	spec->cgroup_fd = -1;
+	launch->cgroup = cgroups_enter(proc);
+	spec->cgroup_fd = launch->cgroup;
 	spec->directory = pool->working_directory;
 	spec->change_user = version->change_user;
 	spec->uid = version->uid;
@@ -347,6 +351,23 @@ static int launch_prepare(struct launch *launch, struct spawn_spec *spec, char *
 	spec->n_limits = launch_set_limits(launch);
 	spec->new_session = true;
 	return 0;
+}
+
+/* A cgroup that cannot be joined (somebody removed it, say) is no reason to serve with a worker
+ * less. */
+static int launch_spawn(struct launch *launch, struct spawn_spec *spec, pid_t *ret_pid,
+			int *ret_pidfd, struct spawn_error *ret_error)
+{
+	int r = spawn_process(spec, ret_pid, ret_pidfd, ret_error);
+
+	if (r == 0 || ret_error->stage != SPAWN_STAGE_CGROUP)
+		return r;
+	log_warning("%s: cannot join its cgroup: %s; it starts without one, and without the "
+		    "limits that need one",
+		    PROC_TEXT(launch->proc), strerror(-r));
+	cgroups_leave(launch->proc);
+	spec->cgroup_fd = -1;
+	return spawn_process(spec, ret_pid, ret_pidfd, ret_error);
 }
 
 static int launch_run(struct launch *launch)
@@ -364,7 +385,7 @@ static int launch_run(struct launch *launch)
 		proc->failure = why != NULL ? TAKE_PTR(why) : strdup(strerror(-r));
 		return r;
 	}
-	r = spawn_process(&spec, &pid, &pidfd, &error);
+	r = launch_spawn(launch, &spec, &pid, &pidfd, &error);
 	if (r < 0) {
 		proc->failure = strdup(spawn_describe_error(&spec, &error, text, sizeof(text)));
 		return r;
@@ -402,6 +423,7 @@ static void launch_failed(struct engine *engine, struct proc *proc)
 	struct worker_ref ref = proc->ref;
 
 	proc->ended = true;
+	cgroups_leave(proc);
 	events_tell(engine,
 		    HAPPENING("worker-start-failed", LOG_LEVEL_ERROR,
 			      .pool = proc->version->spec->name, .slot = proc->slot,
@@ -415,7 +437,8 @@ static void launch_one(struct engine *engine, const struct worker_ref *ref)
 {
 	struct pool_runtime *runtime = &engine->pools[ref->pool];
 	const struct worker *worker = pool_worker(&engine->model->pools[ref->pool], ref);
-	struct launch launch = {.out = -1, .err = -1, .ready_read = -1, .ready_write = -1};
+	struct launch launch = {
+	    .out = -1, .err = -1, .ready_read = -1, .ready_write = -1, .cgroup = -1};
 	struct version *version;
 	struct proc *proc;
 	int r;

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include "base/fd.h"
+#include "engine/cgroups.h"
 #include "engine/metrics_internal.h"
 #include "engine/output.h"
 #include "system/proc.h"
@@ -172,6 +173,7 @@ static void add_ourselves(struct buf *out, const struct engine *engine)
 
 void metrics_write(struct engine *engine, struct buf *out)
 {
+	cgroups_refresh(engine);
 	add_ourselves(out, engine);
 	metrics_add_pools(out, engine);
 	add_reloads(out, engine);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "engine/cgroups.h"
 #include "engine/metrics_internal.h"
 
 const usec_t metrics_bounds[METRICS_BUCKETS - 1] = {
@@ -117,6 +118,12 @@ static uint64_t figure_restarts(const struct engine *engine, uint32_t p, int whi
 	return by_reason[which];
 }
 
+static uint64_t figure_oom_kills(const struct engine *engine, uint32_t p, int which)
+{
+	(void)which;
+	return engine->pools[p].oom_kills;
+}
+
 static uint64_t figure_escalations(const struct engine *engine, uint32_t p, int which)
 {
 	return which == 0 ? engine->pools[p].dumps : engine->pools[p].kills;
@@ -167,6 +174,14 @@ static const struct pool_family pool_families[] = {
      "stage",
      {"dump", "kill"}},
 };
+
+static const struct pool_family oom_family = {
+    "handover_oom_kills_total",
+    "counter",
+    "Processes of workers that the kernel killed for want of memory.",
+    figure_oom_kills,
+    NULL,
+    {0}};
 
 static void add_pool_series(struct buf *out, const struct engine *engine,
 			    const struct pool_family *family, uint32_t p, int which)
@@ -235,6 +250,83 @@ static void add_inflight(struct buf *out, const struct engine *engine)
 	}
 }
 
+/* ---- what workers use ---- */
+
+enum usage { USAGE_MEMORY, USAGE_TASKS, USAGE_CPU };
+
+static uint64_t usage_of(const struct cgroup_figures *figures, enum usage usage)
+{
+	switch (usage) {
+	case USAGE_MEMORY:
+		return figures->memory;
+	case USAGE_TASKS:
+		return figures->tasks;
+	case USAGE_CPU:
+		return figures->cpu;
+	}
+	return CGROUP_UNKNOWN;
+}
+
+/* False: it cannot be known of any worker. */
+static bool pool_usage(const struct engine *engine, uint32_t p, enum usage usage, uint64_t *ret_sum)
+{
+	bool told = false;
+	uint64_t figure;
+
+	*ret_sum = 0;
+	for (uint32_t q = p; q < CORE_POOLS_MAX; q++) {
+		struct cgroup_figures figures;
+
+		if (!is_same_pool(engine, p, q))
+			continue;
+		cgroups_sum(engine, q, &figures);
+		figure = usage_of(&figures, usage);
+		if (figure == CGROUP_UNKNOWN)
+			continue;
+		*ret_sum += figure;
+		told = true;
+	}
+	return told;
+}
+
+static void add_usage(struct buf *out, const struct engine *engine, enum usage usage,
+		      const char *name, const char *type, const char *help)
+{
+	bool begun = false;
+	uint64_t value;
+
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
+		if (!is_first(engine, p) || !pool_usage(engine, p, usage, &value))
+			continue;
+		if (!begun)
+			metrics_add_family(out, name, type, help);
+		begun = true;
+		buf_printf(out, "%s{", name);
+		metrics_add_label(out, "pool", engine->pools[p].name);
+		buf_add_str(out, "} ");
+		if (usage == USAGE_CPU)
+			metrics_add_seconds(out, value);
+		else
+			buf_printf(out, "%llu", (unsigned long long)value);
+		buf_add_str(out, "\n");
+	}
+}
+
+static void add_usages(struct buf *out, const struct engine *engine)
+{
+	const char *reason;
+	const struct cgroup_tree *tree = cgroups_tree(engine, &reason);
+
+	add_usage(out, engine, USAGE_MEMORY, "handover_pool_memory_bytes", "gauge",
+		  "Memory of the pool's workers with all their processes, by their cgroups.");
+	add_usage(out, engine, USAGE_TASKS, "handover_pool_tasks", "gauge",
+		  "Processes and threads of the pool's workers, by their cgroups.");
+	add_usage(out, engine, USAGE_CPU, "handover_pool_cpu_seconds_total", "counter",
+		  "CPU time of the pool's workers, also of those that are gone, by their cgroups.");
+	if (tree != NULL && tree->has[CGROUP_MEMORY])
+		add_pool_family(out, engine, &oom_family);
+}
+
 /* ---- drain times ---- */
 
 static uint64_t figure_bucket(const struct engine *engine, uint32_t p, int which)
@@ -291,5 +383,6 @@ void metrics_add_pools(struct buf *out, const struct engine *engine)
 	for (size_t i = 0; i < ARRAY_LEN(pool_families); i++)
 		add_pool_family(out, engine, &pool_families[i]);
 	add_inflight(out, engine);
+	add_usages(out, engine);
 	add_drains(out, engine);
 }

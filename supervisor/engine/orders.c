@@ -171,14 +171,14 @@ static void orders_left(struct engine *engine, struct proc *proc, const struct o
 static void orders_gone(struct engine *engine, const struct order *order)
 {
 	struct proc *proc = engine_find_proc(engine, &order->worker);
-	char words[64];
+	char words[PROC_EXIT_MAX];
 
 	if (proc == NULL)
 		return; /* it never had a process */
 	if (proc->pid == 0) {
 		engine->pools[order->pool].start_failures++;
 	} else {
-		reap_describe(&proc->exit, words, sizeof(words));
+		proc_describe_exit(proc, words, sizeof(words));
 		proc_describe(proc, engine->last_gone, sizeof(engine->last_gone));
 		engine->last_gone_at = clock_now();
 		if (order->from == WORKER_STARTING || order->from == WORKER_SERVING)

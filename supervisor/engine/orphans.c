@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "engine/cgroups.h"
 #include "engine/events.h"
 #include "engine/proc.h"
 #include "system/proc.h"
@@ -148,6 +149,17 @@ static void orphan_forget(struct engine *engine, pid_t pid)
 			engine->orphans_told[n] = 0;
 }
 
+void orphans_tell(struct engine *engine, pid_t pid, const char *pool, long slot, long generation)
+{
+	if (!orphan_is_news(engine, pid))
+		return;
+	events_tell(engine,
+		    HAPPENING("orphan-killed", LOG_LEVEL_WARNING, .pool = pool, .slot = slot,
+			      .generation = generation, .pid = pid),
+		    "pool %s slot %ld generation %ld left process %d behind: killing it", pool,
+		    slot, generation, (int)pid);
+}
+
 /* One child of ours. A stranger in a container (we are PID 1) is left alone; what a worker left
  * behind goes with it. */
 static int orphan_visit(pid_t pid, void *arg)
@@ -160,13 +172,7 @@ static int orphan_visit(pid_t pid, void *arg)
 		return 0;
 	engine->orphans_left++;
 	kill(pid, SIGKILL); /* our own child, not reaped: the pid is still its */
-	if (!orphan_is_news(engine, pid))
-		return 0;
-	events_tell(engine,
-		    HAPPENING("orphan-killed", LOG_LEVEL_WARNING, .pool = origin.pool,
-			      .slot = origin.slot, .generation = origin.generation, .pid = pid),
-		    "pool %s slot %ld generation %ld left process %d behind: killing it",
-		    origin.pool, origin.slot, origin.generation, (int)pid);
+	orphans_tell(engine, pid, origin.pool, origin.slot, origin.generation);
 	return 0;
 }
 
@@ -190,6 +196,7 @@ void orphans_sweep(evutil_socket_t fd, short what, void *arg)
 	}
 	engine->orphans_left = 0;
 	proc_each_child(orphan_visit, engine);
+	cgroups_sweep(engine);
 	now = clock_now();
 	engine->sweep_after = now + ORPHANS_PAUSE * (now - began);
 }

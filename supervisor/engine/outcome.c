@@ -152,10 +152,10 @@ static void outcome_blame(struct outcome *outcome, const struct proc *proc)
 
 static void outcome_tell_exit(const struct proc *proc, struct buf *text)
 {
-	char words[64];
+	char words[PROC_EXIT_MAX];
 
 	buf_printf(text, " %s, %s after its start, ",
-		   reap_describe(&proc->exit, words, sizeof(words)),
+		   proc_describe_exit(proc, words, sizeof(words)),
 		   DURATION_TEXT(usec_sub(clock_now(), proc->spawned_at)));
 	if (proc->ready_at == 0)
 		buf_add_str(text, "before it was ready");

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/parse.h"
+#include "engine/cgroups.h"
 #include "engine/events.h"
 #include "engine/output.h"
 #include "engine/versions.h"
@@ -63,6 +65,7 @@ struct proc *proc_free(struct proc *proc)
 	if (proc == NULL)
 		return NULL;
 	probe_stop(proc);
+	cgroups_leave(proc);
 	output_free(proc);
 	proc_drop_ready(proc);
 	proc_free_event(&proc->exit_event);
@@ -99,6 +102,27 @@ void proc_describe_work(const struct proc *proc, struct buf *out)
 		buf_printf(out, ", its status: \"%s\"", proc->status);
 }
 
+char *proc_describe_exit(const struct proc *proc, char *text, size_t size)
+{
+	uint64_t max = proc->version->spec->memory_max;
+
+	switch (proc->oom) {
+	case PROC_OOM_NONE:
+		return reap_describe(&proc->exit, text, size);
+	case PROC_OOM_OWN:
+		snprintf(text, size, "was killed by the kernel: out of memory in its cgroup%s%s%s",
+			 max != 0 ? " (memory_max = " : "", max != 0 ? SIZE_TEXT(max) : "",
+			 max != 0 ? ")" : "");
+		break;
+	case PROC_OOM_ABOVE:
+		snprintf(text, size,
+			 "was killed by the kernel: out of memory on the machine, or "
+			 "in a cgroup above (MemoryMax= of the unit)");
+		break;
+	}
+	return text;
+}
+
 bool proc_ended_well(const struct proc *proc, bool was_told)
 {
 	const struct success_codes *success = &proc->version->spec->success;
@@ -126,6 +150,8 @@ void proc_kill(struct proc *proc)
 {
 	if (proc->pidfd < 0 || proc->ended)
 		return;
+	proc->killed = true;
+	cgroups_kill(proc);
 	reap_kill_group(proc->pid); /* not reaped yet, so the group is still its own */
 	reap_signal(proc->pidfd, SIGKILL, 0);
 }
@@ -150,6 +176,7 @@ static void proc_exited(evutil_socket_t fd, short what, void *arg)
 	event_del(proc->exit_event);
 	pids_remove(engine, proc->pid);
 	output_close(proc);
+	cgroups_leave(proc);
 	orphans_sweep_soon(engine);
 	worker = pool_worker(&engine->model->pools[ref.pool], &ref);
 	told = worker != NULL && worker_is_leaving(worker);
@@ -308,7 +335,8 @@ static void proc_notified(evutil_socket_t fd, short what, void *arg)
 			proc_malformed(proc);
 		if (r < 0)
 			continue;
-		if (notify_sender_belongs(&sender, proc->pid, proc->version->uid))
+		if (notify_sender_belongs(&sender, proc->pid, proc->version->uid) ||
+		    cgroups_has(proc, sender.pid))
 			proc_heed(proc, &message);
 		else
 			proc_stranger(proc, &sender);

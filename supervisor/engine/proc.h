@@ -34,6 +34,10 @@ void proc_bury(struct engine *engine);
 /* "pool api slot 2 generation 3 pid 4711", as every message names a worker. Returns text. */
 char *proc_describe(const struct proc *proc, char *text, size_t size);
 #define PROC_TEXT(proc) proc_describe((proc), (char[PROC_NAME_MAX]){0}, PROC_NAME_MAX)
+/* How it ended: "exited with code 1", "was killed by the kernel: out of memory in its cgroup
+ * (memory_max = 64M)". Returns text. */
+enum { PROC_EXIT_MAX = 128 };
+char *proc_describe_exit(const struct proc *proc, char *text, size_t size);
 /* What it was doing, if it told us: ", 3 requests in flight, status: \"...\"", or nothing. */
 void proc_describe_work(const struct proc *proc, struct buf *out);
 /* Did it end in a way that its specification counts as success? */
@@ -46,6 +50,8 @@ struct proc *pids_find(struct engine *engine, pid_t pid);
 int pids_add(struct engine *engine, pid_t pid, struct proc *proc);
 void pids_remove(struct engine *engine, pid_t pid);
 void pids_free(struct engine *engine);
+/* Tells, once, of a process that a worker left behind and that is being killed. */
+void orphans_tell(struct engine *engine, pid_t pid, const char *pool, long slot, long generation);
 /* Soon, once: reaps ended orphans, and kills those whose worker is gone. */
 void orphans_sweep_soon(struct engine *engine);
 void orphans_sweep(evutil_socket_t fd, short what, void *arg);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "engine/cgroups.h"
 #include "engine/control.h"
 #include "engine/events.h"
 #include "engine/launch.h"
@@ -183,6 +184,8 @@ static int run_build(struct engine *engine, const struct engine_options *options
 		r = signals_new(engine);
 	if (r == 0)
 		r = run_open_control(engine, spec);
+	if (r == 0)
+		r = cgroups_new(engine);
 	if (r < 0)
 		return r;
 	rundir_watch(engine);
@@ -230,6 +233,7 @@ static void run_free(struct engine *engine)
 	wishes_free(engine);
 	proc_bury(engine);
 	run_free_pools(engine);
+	cgroups_free(engine);
 	pids_free(engine);
 	signals_free(engine);
 	if (engine->events != NULL)
@@ -307,6 +311,7 @@ int engine_run(const struct engine_options *options)
 	if (engine->name != NULL && engine->null_fd >= 0 && run_build(engine, options, ref) == 0) {
 		event_base_dispatch(engine->base);
 		orphans_end(engine);
+		cgroups_end(engine);
 		code = engine->exit_code;
 	}
 	run_free(engine);

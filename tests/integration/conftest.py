@@ -37,9 +37,9 @@ def pytest_terminal_summary(terminalreporter):
     tell_loads(terminalreporter)
     not_run = [r for r in terminalreporter.stats.get("skipped", []) if "NOT RUN" in str(r.longrepr)]
     if not_run:
-        terminalreporter.section(f"{len(not_run)} TESTS WERE NOT RUN, FOR THEY NEED ROOT", sep="!", red=True)
+        terminalreporter.section(f"{len(not_run)} TESTS WERE NOT RUN", sep="!", red=True)
         for report in not_run:
-            terminalreporter.line(report.nodeid)
+            terminalreporter.line(f"{report.nodeid}: {report.longrepr[2]}")
 
 
 @pytest.hookimpl(hookwrapper=True)
