@@ -11,7 +11,7 @@
 /* What a running instance has that a check must not take for a conflict. */
 struct check_context {
 	const struct config *running; /* NULL: nothing runs. Its addresses are "ours" */
-	pid_t master;	/* the instance's process; 0: ours, or it does not run */
+	pid_t master;		      /* the instance's process; 0: ours, or it does not run */
 	bool bind_test; /* try to bind the addresses (check); a start or reload binds them for real
 			 */
 };
