@@ -215,9 +215,11 @@ int cgroups_new(struct engine *engine)
 	engine->cgroups->tree.fd = engine->cgroups->watch_fd = -1;
 	if (cgroup_find("", 0, &path, &why) == 0)
 		return cgroups_set_up(engine, path);
-	log_info("workers get no cgroups of their own: %s; they are ended by process group, and "
-		 "their orphans one by one",
-		 buf_text(&why));
+	/* by hand or in a container nobody expects any: `handover status` says it there */
+	if (systemd_is_manager_present())
+		log_info("workers get no cgroups of their own: %s; they are ended by process "
+			 "group, and their orphans one by one",
+			 buf_text(&why));
 	engine->cgroups->reason = TAKE_PTR(why.data);
 	return 0;
 }
