@@ -191,6 +191,19 @@ static void read_workers(const json_t *list, struct api_status *status)
 	}
 }
 
+static void read_cgroups(const json_t *cgroups, struct api_status *status)
+{
+	const json_t *controllers = json_object_get(cgroups, "controllers");
+
+	status->cgroups_path = get_text(cgroups, "path");
+	status->cgroups_missing = get_text(cgroups, "missing");
+	for (size_t i = 0; i < json_array_size(controllers); i++) {
+		const char *name = json_string_value(json_array_get(controllers, i));
+
+		status->measures_memory |= name != NULL && strcmp(name, "memory") == 0;
+	}
+}
+
 static void read_reload(const json_t *reload, struct api_status *status)
 {
 	const json_t *list = json_object_get(reload, "pools");
@@ -236,8 +249,7 @@ int api_read_status(const char *text, size_t len, struct api_status *ret)
 	status.ready = get_bool(root, "ready");
 	status.degraded = get_bool(root, "degraded");
 	status.out_of_service = get_bool(root, "out_of_service");
-	status.cgroups_path = get_text(json_object_get(root, "cgroups"), "path");
-	status.cgroups_missing = get_text(json_object_get(root, "cgroups"), "missing");
+	read_cgroups(json_object_get(root, "cgroups"), &status);
 	read_sockets(json_object_get(root, "sockets"), &status);
 	read_pools(json_object_get(root, "pools"), &status);
 	read_workers(json_object_get(root, "workers"), &status);

@@ -85,6 +85,7 @@ struct api_status {
 	long pid, queued;
 	double uptime_s;
 	bool ready, degraded, out_of_service;
+	bool measures_memory;			    /* of workers, by their cgroups */
 	const char *cgroups_path, *cgroups_missing; /* "": there are none; nothing is missing */
 	struct api_socket *sockets;
 	struct api_pool *pools;

@@ -150,21 +150,11 @@ static void add_status_text(const struct api_worker *worker, struct buf *out)
 		buf_printf(out, "%s%s", out->len > 0 ? "; " : "", worker->status);
 }
 
-/* What workers use is shown only where their cgroups tell it. */
+/* What workers use is shown where their cgroups can tell it, so that the columns do not depend on
+ * which workers there are just now. */
 struct usage {
 	bool memory, cpu;
 };
-
-static struct usage find_usage(const struct api_status *status)
-{
-	struct usage usage = {.memory = false};
-
-	for (size_t i = 0; i < status->n_workers; i++) {
-		usage.memory |= status->workers[i].memory_bytes >= 0;
-		usage.cpu |= status->workers[i].cpu_s >= 0;
-	}
-	return usage;
-}
 
 static size_t worker_columns(const struct usage *usage, struct column columns[static 11])
 {
@@ -196,7 +186,8 @@ static void table_usage(struct table *table, const struct usage *usage,
 
 int table_workers(const struct term *term, const struct api_status *status, struct buf *out)
 {
-	struct usage usage = find_usage(status);
+	struct usage usage = {.memory = status->measures_memory,
+			      .cpu = status->cgroups_path[0] != '\0'};
 	struct column columns[11];
 	size_t n_columns = worker_columns(&usage, columns);
 	struct table table;

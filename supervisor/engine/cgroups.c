@@ -218,7 +218,7 @@ int cgroups_new(struct engine *engine)
 	/* by hand or in a container nobody expects any: `handover status` says it there */
 	if (systemd_is_manager_present())
 		log_info("workers get no cgroups of their own: %s; they are ended by process "
-			 "group, and their orphans one by one",
+			 "group, and their orphans by environment",
 			 buf_text(&why));
 	engine->cgroups->reason = TAKE_PTR(why.data);
 	return 0;

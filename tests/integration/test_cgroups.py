@@ -196,8 +196,8 @@ def test_what_is_not_ours_is_not_touched(handover, place, missing):
     h.pool("api", steps("ready"), memory_max="64M")
     h.start(wrapper=place.wrapper, env=env)
     assert place.groups() == [] and sorted(place.pids(".")) == sorted([h.pid, *h.pids()])
-    h.wait_log(re.escape(f"workers get no cgroups of their own: {why}; they are ended by process group, and their orphans "
-                         "one by one"))
+    h.wait_log(re.escape(f"workers get no cgroups of their own: {why}; they are ended by process group, and their orphans by "
+                         "environment"))
     h.wait_log(re.escape(f"{h.config}:4: warning: [pool:api] memory_max: has no effect: {why}"))
     assert h.status()["cgroups"] == {"path": None, "controllers": [], "missing": why}
     assert [w["cgroup"] for w in h.workers()] == [None]
@@ -235,7 +235,7 @@ def test_out_of_memory_of_a_worker_that_serves(handover, place):
     pid = h.pids()[0]
     with open(h.path("go"), "w", encoding="utf-8"):
         pass
-    h.wait_log(rf"pid {pid} was killed by the kernel: out of memory in its cgroup \(memory_max = 64M\) after it had served")
+    h.wait_log(rf"pid {pid} was killed by the kernel: out of memory in its cgroup \(memory_max = 64M\) after it had served for ")
     assert 'handover_oom_kills_total{pool="api"} 1' in h.api.request("GET", "/metrics")[1]
 
 

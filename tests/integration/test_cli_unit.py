@@ -252,6 +252,26 @@ def test_status_table_in_a_pipe(api):
         assert word not in done.stdout
 
 
+def test_status_shows_what_workers_use_where_cgroups_tell(api):
+    item = status(cgroups={"path": "/sys/fs/cgroup/x", "controllers": ["pids", "memory"],
+                           "missing": "cpu (no such controller)"})
+    item["workers"][0].update(cgroup="api.0.3", memory_bytes=18350080, tasks=9, cpu_s=1.204)
+    item["workers"][1].update(cgroup="api.1.3", memory_bytes=None, tasks=None, cpu_s=754.0)
+    api.routes["GET", "/v1/status"] = item
+    done = run("-c", api.socket, "status", "-v")
+    assert [row[8:] for row in (line.split(None, 10) for line in done.stdout.split("\n\n")[1].splitlines())] == [
+        ["MEMORY", "CPU", "STATUS"], ["17.5M", "1.2s", "Serving"], ["-", "12min34s", "-"], ["-", "-", "4.5 s left: reload; finishing"]]
+    assert "cgroups         one for each worker below /sys/fs/cgroup/x; missing: cpu (no such controller)\n" in done.stdout
+    item["cgroups"]["controllers"] = []
+    api.routes["GET", "/v1/status"] = item
+    done = run("-c", api.socket, "status")
+    assert "MEMORY" not in done.stdout and "CPU" in done.stdout and "cgroups" not in done.stdout
+    item["cgroups"].update(path=None, missing="/sys/fs/cgroup/x is not delegated")
+    api.routes["GET", "/v1/status"] = item
+    done = run("-c", api.socket, "status", "-v")
+    assert "CPU" not in done.stdout and "cgroups         none: /sys/fs/cgroup/x is not delegated\n" in done.stdout
+
+
 def test_status_sockets_and_pools(api):
     done = run("-c", api.socket, "status", "--sockets")
     assert re.search(r"^grpc +tcp 0\.0\.0\.0:9000 +3 +4096 +1$", done.stdout, re.M)
