@@ -204,6 +204,20 @@ static void outcome_tell_culprit(const struct proc *proc, enum cause cause, stru
 	}
 }
 
+/* All of them are told as well, but some places have room for one sentence only. */
+static void outcome_tell_mistakes(const struct config_problems *problems, struct buf *text)
+{
+	buf_printf(text, "the configuration has %zu mistake%s", problems->errors,
+		   plural((uint32_t)problems->errors));
+	for (size_t i = 0; i < problems->n; i++) {
+		if (problems->list[i].warning)
+			continue;
+		buf_add_str(text, problems->errors == 1 ? ": " : ", the first: ");
+		config_problem_print(&problems->list[i], text);
+		return;
+	}
+}
+
 static void outcome_tell_cause(struct engine *engine, const struct order *order,
 			       struct outcome *outcome, struct buf *text)
 {
@@ -217,9 +231,7 @@ static void outcome_tell_cause(struct engine *engine, const struct order *order,
 	switch (order->cause) {
 	case CAUSE_PREPARE:
 		if (outcome->problems.errors > 0)
-			buf_printf(text, "the configuration has %zu mistake%s",
-				   outcome->problems.errors,
-				   plural((uint32_t)outcome->problems.errors));
+			outcome_tell_mistakes(&outcome->problems, text);
 		else
 			buf_add_str(text, engine->undertaking.refusal != NULL
 					      ? engine->undertaking.refusal

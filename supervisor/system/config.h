@@ -193,6 +193,8 @@ void config_problems_free(struct config_problems *problems);
 void config_problem_add(struct config_problems *problems, const struct config_place *place,
 			bool warning, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* Writes one as `file:line: text`, without a newline. */
+void config_problem_print(const struct config_problem *problem, struct buf *out);
 /* Writes all, one a line, as `file:line: text` (warnings as `file:line: warning: text`), and says
  * how many were dropped. */
 void config_problems_print(const struct config_problems *problems, struct buf *out);

@@ -77,21 +77,23 @@ void config_problem_add(struct config_problems *problems, const struct config_pl
 	}
 }
 
+void config_problem_print(const struct config_problem *problem, struct buf *out)
+{
+	if (*problem->file != '\0') {
+		buf_add_visible(out, problem->file, strlen(problem->file));
+		buf_add_str(out, ":");
+		if (problem->line > 0)
+			buf_printf(out, "%u:", problem->line);
+		buf_add_str(out, " ");
+	}
+	buf_printf(out, "%s%s", problem->warning ? "warning: " : "", problem->text);
+}
+
 void config_problems_print(const struct config_problems *problems, struct buf *out)
 {
-	const struct config_problem *problem;
-	size_t i;
-
-	for (i = 0; i < problems->n; i++) {
-		problem = &problems->list[i];
-		if (*problem->file != '\0')
-			buf_add_visible(out, problem->file, strlen(problem->file));
-		if (*problem->file != '\0')
-			buf_add_str(out, ":");
-		if (*problem->file != '\0' && problem->line > 0)
-			buf_printf(out, "%u:", problem->line);
-		buf_printf(out, "%s%s%s\n", *problem->file != '\0' ? " " : "",
-			   problem->warning ? "warning: " : "", problem->text);
+	for (size_t i = 0; i < problems->n; i++) {
+		config_problem_print(&problems->list[i], out);
+		buf_add_str(out, "\n");
 	}
 	if (problems->dropped > 0)
 		buf_printf(out, "... and %zu more\n", problems->dropped);

@@ -263,7 +263,8 @@ def test_a_configuration_with_mistakes(serving):
     with without_a_loss(h, f"127.0.0.1:{port}"):
         code, result = h.reload()
     assert (code, result["result"]) == (422, "failed")
-    assert "reload 2 failed: the configuration has 2 mistakes; still serving: pool api generation 1 with 2 of 2 workers" == result["message"]
+    assert re.fullmatch(rf"reload 2 failed: the configuration has 2 mistakes, the first: {re.escape(h.config)}:\d+: \[pool:api\] "
+                        "drain_timout: .*; still serving: pool api generation 1 with 2 of 2 workers", result["message"])
     assert [(p["file"], p["warning"]) for p in result["problems"]] == [(h.config, False)] * 2
     assert "did you mean 'drain_timeout'?" in result["problems"][0]["text"] and result["problems"][0]["line"] > 0
     assert h.count_log(rf"error +{re.escape(h.config)}:\d+: \[pool:api\] drain_timout") == 1

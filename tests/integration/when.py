@@ -146,7 +146,8 @@ def check_reload_refused(h, text, problems=1):
     old, since = h.pids(), h.mark()
     done = h.cli("reload")
     number = h.status()["last_reload"]["id"]
-    message = (f"reload {number} failed: the configuration has {problems} mistake{'s' if problems > 1 else ''}; {STILL}")
+    first = next(line for line in text.splitlines() if not re.search(r"^[^ ]*: warning: ", line))
+    message = (f"reload {number} failed: the configuration has {problems} mistake{'s, the first' if problems > 1 else ''}: {first}; {STILL}")
     assert (done.returncode, done.stderr) == (78, f"{text}handover: {message}\n"), done
     log = without_time(h.log[since:])
     assert f"error {message}\n" + "".join(f"error   {line}\n" for line in text.splitlines()) in log, log
