@@ -107,26 +107,6 @@ static struct listener_spec sockets_listener_spec(const struct socket_spec *spec
 	};
 }
 
-static int sockets_adopt(struct engine *engine, const struct socket_spec *spec,
-			 struct engine_socket *socket, char **ret_error)
-{
-	struct buf why = {0};
-	struct systemd_fd *passed;
-	int r = sockets_find_passed(engine, spec->path, &passed, &why);
-
-	if (r < 0) {
-		*ret_error = why.data;
-		return r;
-	}
-	r = listener_adopt(passed->fd, passed->name, &socket->listener, ret_error);
-	if (r < 0)
-		return r;
-	passed->used = true;
-	passed->fd = -1;
-	socket->passed = true;
-	return 0;
-}
-
 /* It was opened for nothing. What others keep for us stays theirs: another reload may want it. */
 static void sockets_end(struct engine *engine, struct engine_socket *socket)
 {
@@ -288,26 +268,43 @@ static void sockets_begin_close(struct engine *engine, struct engine_socket *soc
 	socket->closing = true;
 	sockets_unwatch(engine, socket);
 	sockets_unstore(socket);
-	if (!socket->passed)
-		listener_refuse(&socket->listener);
+	listener_refuse(&socket->listener);
 	events_tell(engine, HAPPENING("socket-closed", LOG_LEVEL_NOTICE, .reason = socket->name),
 		    "socket %s (%s) is no longer configured: closing it", socket->name,
 		    listener_describe(&socket->listener, text, sizeof(text)));
 	engine_arm(engine->closing_event, SOCKETS_CLOSE_AFTER);
 }
 
-void sockets_commit(struct engine *engine, const struct config *config)
+/* The service manager keeps it open, and another reload may want it. */
+static void sockets_let_go(struct engine *engine, struct engine_socket *socket)
 {
 	char text[LISTENER_TEXT_MAX];
 
-	for (struct engine_socket *socket = engine->sockets; socket != NULL;
-	     socket = socket->next) {
+	sockets_unwatch(engine, socket);
+	events_tell(engine, HAPPENING("socket-closed", LOG_LEVEL_NOTICE, .reason = socket->name),
+		    "socket %s (%s) is no longer configured: leaving it to the service manager, "
+		    "clients wait in its queue",
+		    socket->name, listener_describe(&socket->listener, text, sizeof(text)));
+	sockets_give_back(engine, socket);
+	sockets_drop(engine, socket);
+}
+
+void sockets_commit(struct engine *engine, const struct config *config)
+{
+	char text[LISTENER_TEXT_MAX];
+	struct engine_socket *next;
+
+	for (struct engine_socket *socket = engine->sockets; socket != NULL; socket = next) {
 		const struct socket_spec *spec = sockets_spec_of(config, socket);
 
+		next = socket->next;
 		if (socket->closing)
 			continue;
 		if (spec == NULL && !sockets_is_used(engine, socket)) {
-			sockets_begin_close(engine, socket);
+			if (socket->passed)
+				sockets_let_go(engine, socket);
+			else
+				sockets_begin_close(engine, socket);
 			continue;
 		}
 		if (socket->fresh)
@@ -336,10 +333,7 @@ void sockets_close_removed(evutil_socket_t fd, short what, void *arg)
 		next = socket->next;
 		if (!socket->closing)
 			continue;
-		if (socket->passed)
-			listener_close(&socket->listener);
-		else
-			listener_shutdown(&socket->listener);
+		listener_shutdown(&socket->listener);
 		sockets_drop(engine, socket);
 	}
 }

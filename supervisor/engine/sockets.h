@@ -57,11 +57,14 @@ void sockets_quiesce_look(evutil_socket_t fd, short what, void *arg);
 void sockets_close_removed(evutil_socket_t fd, short what, void *arg);
 void sockets_mend_again(evutil_socket_t fd, short what, void *arg);
 
+/* Was it one of ours, from the manager's store? Else a .socket unit opened it. */
+bool sockets_is_own(const struct systemd_fd *passed);
 /*
- * The one socket of that name that the service manager passed to us and that is not in use. 0 or
- * -ENOENT, -ENOTUNIQ (the name was given twice), with the reason in why.
+ * The one socket of the name in spec that the service manager passed to us and that is not in use.
+ * 0; or -ENOENT, -ENOTUNIQ (the name was given twice), or -errno (it is of no use), with a
+ * sentence.
  */
-int sockets_find_passed(struct engine *engine, const char *name, struct systemd_fd **ret_passed,
-			struct buf *why);
+int sockets_adopt(struct engine *engine, const struct socket_spec *spec,
+		  struct engine_socket *socket, char **ret_error);
 
 #endif

@@ -1,4 +1,4 @@
-/* sockets_passed.c - which of the sockets that the service manager passed to us is meant? */
+/* sockets_passed.c - sockets that the service manager opened for us: which of them is meant? */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +21,7 @@ static void passed_tell_others(const struct engine *engine, struct buf *text)
 	unsigned told = 0, more = 0;
 
 	for (int n = 0; n < engine->n_passed; n++) {
-		if (!passed_is_free(&engine->passed[n]))
+		if (!passed_is_free(&engine->passed[n]) || sockets_is_own(&engine->passed[n]))
 			continue;
 		if (told == PASSED_NAMES_MAX)
 			more++;
@@ -47,8 +47,8 @@ static void passed_tell_all(const struct engine *engine, const char *name, struc
 		}
 }
 
-int sockets_find_passed(struct engine *engine, const char *name, struct systemd_fd **ret_passed,
-			struct buf *why)
+static int passed_find(struct engine *engine, const char *name, struct systemd_fd **ret_passed,
+		       struct buf *why)
 {
 	struct systemd_fd *found = NULL;
 	unsigned matches = 0;
@@ -74,4 +74,24 @@ int sockets_find_passed(struct engine *engine, const char *name, struct systemd_
 		    "): which one is meant? Give each a .socket unit and a FileDescriptorName= of "
 		    "its own");
 	return -ENOTUNIQ;
+}
+
+int sockets_adopt(struct engine *engine, const struct socket_spec *spec,
+		  struct engine_socket *socket, char **ret_error)
+{
+	struct buf why = {0};
+	struct systemd_fd *passed;
+	int r = passed_find(engine, spec->path, &passed, &why);
+
+	if (r < 0) {
+		*ret_error = why.data;
+		return r;
+	}
+	r = listener_adopt(passed->fd, passed->name, &socket->listener, ret_error);
+	if (r < 0)
+		return r;
+	passed->used = true;
+	passed->fd = -1;
+	socket->passed = true;
+	return 0;
 }

@@ -12,7 +12,7 @@
 /* Our names in the manager's store are never those of a .socket unit. */
 #define STORE_PREFIX "own."
 
-static bool store_is_own(const struct systemd_fd *passed)
+bool sockets_is_own(const struct systemd_fd *passed)
 {
 	return strncmp(passed->name, STORE_PREFIX, strlen(STORE_PREFIX)) == 0;
 }
@@ -33,7 +33,7 @@ int sockets_take_back(struct engine *engine, const struct listener_spec *spec,
 		struct systemd_fd *passed = &engine->passed[n];
 		int r;
 
-		if (passed->used || !store_is_own(passed))
+		if (passed->used || !sockets_is_own(passed))
 			continue;
 		r = listener_take_back(passed->fd, spec, &socket->listener, ret_error);
 		if (r == -ENOENT)
@@ -77,7 +77,7 @@ void sockets_forget_passed(struct engine *engine)
 
 		if (passed->used)
 			continue;
-		if (store_is_own(passed)) {
+		if (sockets_is_own(passed)) {
 			log_notice("a socket that was kept for us as '%s' is no longer configured: "
 				   "closing it",
 				   passed->name);

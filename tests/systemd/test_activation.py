@@ -52,8 +52,9 @@ def test_a_service_without_its_socket_units(service):
     h.socket("web", "systemd:front")
     h.pool("api", rpc(), sockets="web")
     fails_to_start(h, r"no socket named 'front' was passed to us by the service manager; none was passed")
-    port = h.socket_unit("front")  # for the next try
-    h.wait_state("active")
+    h.systemctl("stop")
+    port = h.socket_unit("front")
+    h.systemctl("start", check=True)
     assert call(port, "add", a=1, b=2)["sum"] == 3
 
 
@@ -127,3 +128,22 @@ def test_clients_wait_while_it_is_stopped(service):
     h.systemctl("stop", check=True)
     assert not is_refused(port)
     assert waiting.answer()["generation"] == 1
+def test_a_socket_that_was_let_go_is_taken_again(service):
+    h = service()
+    h.socket("web", "systemd:front")
+    h.socket("more", "systemd:spare")
+    h.pool("api", rpc(), sockets="web more")
+    h.socket_unit("front")
+    spare = h.socket_unit("spare")
+    h.start()
+    h.section("socket:more", listen=f"tcp://127.0.0.1:{h.ports.take()}")
+    h.write()
+    assert h.systemctl("reload").returncode == 0, h.tell()
+    h.wait_log("socket more .*is no longer configured: leaving it to the service manager")
+    waiting = Call(spare, "info")
+    h.section("socket:more", listen="systemd:spare")
+    h.write()
+    assert h.systemctl("reload").returncode == 0, h.tell()
+    assert waiting.answer()["generation"] == 3
+
+
