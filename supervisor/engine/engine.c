@@ -136,7 +136,8 @@ static void engine_step(struct engine *engine)
 	engine->queue_first = (engine->queue_first + 1) % ENGINE_QUEUE_MAX;
 	engine->queue_n--;
 	engine->plan.n = 0;
-	instance_step(engine->model, &event, clock_now(), &engine->plan);
+	engine->step_at = clock_now();
+	instance_step(engine->model, &event, engine->step_at, &engine->plan);
 	for (size_t n = 0; n < engine->plan.n; n++)
 		orders_execute(engine, &engine->plan.orders[n]);
 	if (engine_feed(engine) && engine->queue_n == 0)

@@ -210,6 +210,7 @@ struct engine {
 	struct event_base *base;
 	struct instance *model;
 	struct plan plan;
+	usec_t step_at; /* the time that the model was given for it: budgets count from there */
 	struct config_ref *config; /* the instance's: of the last full reload */
 	const char *config_path;
 	char *name; /* of the instance */

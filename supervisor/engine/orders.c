@@ -53,7 +53,7 @@ static void orders_draining(struct engine *engine, struct proc *proc, const stru
 	char work[64] = "";
 	bool late = order->reason == END_START_TIMEOUT;
 
-	proc->leaving_at = clock_now();
+	proc->leaving_at = engine->step_at;
 	probe_stop(proc);
 	orders_count_loss(&engine->pools[proc->ref.pool], order);
 	if (proc->has_inflight && proc->inflight > 0)
@@ -114,7 +114,7 @@ static void orders_dumping(struct engine *engine, struct proc *proc, const struc
 {
 	orders_escalation(engine, proc, order, true);
 	if (proc->leaving_at == 0) {
-		proc->leaving_at = clock_now();
+		proc->leaving_at = engine->step_at;
 		orders_count_loss(&engine->pools[proc->ref.pool], order);
 	}
 	probe_stop(proc);
@@ -124,7 +124,7 @@ static void orders_dumping(struct engine *engine, struct proc *proc, const struc
 static void orders_killed(struct engine *engine, struct proc *proc, const struct order *order)
 {
 	if (proc->leaving_at == 0)
-		proc->leaving_at = clock_now();
+		proc->leaving_at = engine->step_at;
 	probe_stop(proc);
 	orders_escalation(engine, proc, order, false);
 	if (order->from != WORKER_KILLED)
