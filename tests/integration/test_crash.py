@@ -5,7 +5,8 @@ import signal
 
 import pytest
 
-from harness import Call, call, is_alive, is_refused, monotonic_usec, rpc, steps
+from harness import Call, call, is_alive, is_refused, rpc, steps
+from when_cases import kill
 
 
 def create(path):
@@ -49,8 +50,7 @@ def test_a_kill_under_load_costs_only_what_was_inside(handover):
     load = h.load("--new", 200, "--keepalive", "100,4", target=f"127.0.0.1:{port}")
     load.wait_answered(50)
     for pid in h.pids():
-        os.kill(pid, signal.SIGKILL)
-        load.tell(f"killed {pid} {monotonic_usec()}")
+        kill(load, pid)
         h.wait(lambda gone=pid: gone not in h.pids() and len(h.pids()) == 2, "the restart")
         load.wait_answered(50)
     code, summary, printed = load.finish()

@@ -10,9 +10,9 @@ import subprocess
 import pytest
 
 import cli_tools
-from harness import PATIENCE, SANITIZED, monotonic_usec, read_file, rpc, steps
+from harness import BUILD, PATIENCE, VARIANT, read_file, rpc, steps
 from when import no_leak, no_loss, no_loss_and_no_leak, nothing_stays
-from when_cases import build_preload, create, pattern_of, says, serving
+from when_cases import create, kill, pattern_of, preload_environment, says, serving, wait_quiet
 
 NOBODYS_UID = 54321  # no account, no processes: RLIMIT_NPROC counts by user
 
@@ -33,12 +33,6 @@ def limit_with_free(h, free):
     """The limit with which so many descriptors can still be opened: it counts numbers, and there may be gaps."""
     used = set(map(int, os.listdir(f"/proc/{h.pid}/fd")))
     return next(n for n in range(1000) if n - len([fd for fd in used if fd < n]) == free and n not in used)
-
-
-def kill(case, pid):
-    at = monotonic_usec()
-    os.kill(pid, signal.SIGKILL)
-    case.load.tell(f"killed {pid} {at}")
 
 
 # --- descriptors ---
@@ -89,7 +83,7 @@ def test_descriptors_are_used_up_during_a_crash(handover):
     [victim, survivor] = h.pids("api")
     with no_loss_and_no_leak(h, port) as case:
         former = limit(h, resource.RLIMIT_NOFILE, 6)
-        kill(case, victim)
+        kill(case.load, victim)
         says(h, "pool api slot <slot> generation 1 cannot be started: Too many open files", count=2)
         says(h, "pool api slot <slot>: <n> crashes in a row, next start in <time>")
         limit(h, resource.RLIMIT_NOFILE, former)
@@ -113,7 +107,7 @@ def test_the_process_table_is_full(handover):
                 "still serving: pool api generation 1 with 2 of 2 workers")
         limit_processes(h, 1)
         since = h.mark()
-        kill(case, h.pids("api")[0])
+        kill(case.load, h.pids("api")[0])
         says(h, "pool api slot <slot> generation 1 cannot be started: cannot create a process for <path>: Resource temporarily unavailable", 2, since)
         limit_processes(h, resource.getrlimit(resource.RLIMIT_NPROC)[0])
         h.wait_serving("api", 2)
@@ -124,15 +118,12 @@ def test_the_process_table_is_full(handover):
 
 SCARCE_MEMORY = r'''
 /* Allocations of the master fail at random while a file says how often; its workers' do not. */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-extern void *__libc_malloc(size_t size);
-extern void *__libc_calloc(size_t n, size_t size);
-extern void *__libc_realloc(void *old, size_t size);
 
 static struct {
 	unsigned one_in; /* 0: none fails */
@@ -164,19 +155,34 @@ static int is_out(void)
 	return 1;
 }
 
+/* What comes next: the C library, or a sanitizer, which then sees what the failures lead to. */
+#define NEXT(function) ((__typeof__(&(function)))dlsym(RTLD_NEXT, #function))
+
 void *malloc(size_t size)
 {
-	return is_out() ? NULL : __libc_malloc(size);
+	static __typeof__(&malloc) next;
+
+	if (next == NULL)
+		next = NEXT(malloc);
+	return is_out() ? NULL : next(size);
 }
 
 void *calloc(size_t n, size_t size)
 {
-	return is_out() ? NULL : __libc_calloc(n, size);
+	static __typeof__(&calloc) next;
+
+	if (next == NULL)
+		next = NEXT(calloc);
+	return is_out() ? NULL : next(n, size);
 }
 
 void *realloc(void *old, size_t size)
 {
-	return is_out() ? NULL : __libc_realloc(old, size);
+	static __typeof__(&realloc) next;
+
+	if (next == NULL)
+		next = NEXT(realloc);
+	return is_out() ? NULL : next(old, size);
 }
 '''
 
@@ -191,7 +197,7 @@ class Memory:
         with open(path, "r+b") as file:
             self.map = mmap.mmap(file.fileno(), 4096)
         os.chmod(path, 0o666)
-        self.environment = h.environment(LD_PRELOAD=build_preload(h, "scarce.so", SCARCE_MEMORY), SCARCE=path)
+        self.environment = preload_environment(h, "scarce.so", SCARCE_MEMORY, SCARCE=path)
 
     def fail(self, one_in, seed):
         self.map[4:8] = struct.pack("I", seed)
@@ -214,7 +220,7 @@ def shortage(h, memory):
     h.wait(some_failed, "allocations to fail")
 
 
-@pytest.mark.skipif(SANITIZED, reason="a sanitizer has an allocator of its own; the plain build runs it")
+@pytest.mark.skipif("clang-asan" in BUILD + VARIANT, reason="its allocator is in the program itself, where nothing comes before it; VARIANT=asan runs it")
 @pytest.mark.parametrize("one_in", [3, 20, 150])
 def test_memory_is_short(handover, one_in):
     """Reloads, crashes and questions while one allocation of so many fails: the master survives all of it, says so, and serves as
@@ -232,10 +238,10 @@ def test_memory_is_short(handover, one_in):
                 memory.fail(one_in, 1000 * one_in + n)
                 shortage(h, memory)
                 if n % 4 == 3:
-                    kill(case, victim)
+                    kill(case.load, victim)
                     shortage(h, memory)
                 memory.is_back()
-                h.wait(lambda: h.status()["reload"] is None and not h.status()["queued"], "the reload's end")
+                wait_quiet(h)
                 h.wait(lambda: len(h.pids("api")) == 2, "two workers to serve")
             h.good_reload(wait="drained")
             h.wait(lambda: len(h.workers()) == 2, "the old ones to be gone")

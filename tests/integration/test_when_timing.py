@@ -10,9 +10,9 @@ import time
 import pytest
 
 import cli_tools
-from harness import PATIENCE, SANITIZED, Call, call, is_alive, monotonic_usec, process_stat, rpc, steps, wait_until
+from harness import PATIENCE, Call, call, is_alive, process_stat, rpc, steps, wait_until
 from when import no_leak, no_loss, no_loss_and_no_leak, nothing_stays
-from when_cases import build_preload, create, serving, says
+from when_cases import create, kill, preload_environment, says, serving, wait_quiet
 
 
 def gated(h, name="gate", **keys):
@@ -43,13 +43,6 @@ def in_background(function, *arguments, **more):
     future = pool.submit(function, *arguments, **more)
     pool.shutdown(wait=False)
     return future
-
-
-def kill(case, pid):
-    """SIGKILL, of which the load is told."""
-    at = monotonic_usec()
-    os.kill(pid, signal.SIGKILL)
-    case.load.tell(f"killed {pid} {at}")
 
 
 # --- reload during ... ---
@@ -150,7 +143,7 @@ def test_crash_of_an_old_worker_while_new_ones_start(handover):
     with no_loss_and_no_leak(h, port) as case:
         asked = in_background(h.reload)
         h.wait_log("pool gate slot 0 generation 2 pid [0-9]+ started")
-        kill(case, victim)
+        kill(case.load, victim)
         says(h, f"pool api slot <slot> generation 1 pid {victim} killed by SIGKILL after it had served for <time>")
         open_gate(h)
         assert asked.result(PATIENCE)[1]["result"] == "committed"
@@ -163,7 +156,7 @@ def test_crash_of_a_new_worker_before_it_is_ready(handover):
     with no_loss_and_no_leak(h, port) as case:
         asked = in_background(h.reload)
         victim = int(h.wait_log(r"pool gate slot 0 generation 2 pid (\d+) started")[1])
-        kill(case, victim)
+        kill(case.load, victim)
         message = asked.result(PATIENCE)[1]["message"]
         says(h, f"reload 2 failed: pool gate slot 0 generation 2 pid {victim} killed by SIGKILL, <time> after its start, before it was "
                 "ready; still serving: pool api generation 1 with 2 of 2 workers, pool gate generation 1 with 1 of 1 worker")
@@ -178,7 +171,7 @@ def test_crash_of_a_new_worker_that_was_ready(handover):
     with no_loss_and_no_leak(h, port) as case:
         asked = in_background(h.reload)
         victim = int(h.wait_log(r"pool api slot 0 generation 2 pid (\d+) is ready")[1])
-        kill(case, victim)
+        kill(case.load, victim)
         assert asked.result(PATIENCE)[1]["result"] == "failed"
         says(h, f"reload 2 failed: pool api slot 0 generation 2 pid {victim} killed by SIGKILL, <time> after its start, <time> after it was "
                 "ready; still serving: pool api generation 1 with 2 of 2 workers, pool gate generation 1 with 1 of 1 worker")
@@ -198,7 +191,7 @@ def test_crash_of_a_new_worker_between_two_batches(handover):
         asked = in_background(h.reload)
         victim = int(h.wait_log(r"pool api slot 0 generation 2 pid (\d+) is ready")[1])
         h.wait_log(r"pool api slot 1 generation 2 pid \d+ started")
-        kill(case, victim)
+        kill(case.load, victim)
         assert asked.result(PATIENCE)[1]["result"] == "failed"
         says(h, f"reload 2 failed: pool api slot 0 generation 2 pid {victim} killed by SIGKILL, <time> after its start, <time> after it was "
                 "ready; still serving: pool api generation 1 with 1 of 2 workers")
@@ -220,7 +213,7 @@ def test_crash_of_a_new_worker_after_the_commit(handover):
         with no_loss(h, port) as case.load:
             h.good_reload()
             [victim, _] = h.pids("api")
-            kill(case, victim)
+            kill(case.load, victim)
             says(h, f"pool api slot <slot> generation 2 pid {victim} killed by SIGKILL after it had served for <time>")
             assert slow.answer()["sum"] == 3
             h.wait_serving("api", 2, generation=2)
@@ -271,11 +264,11 @@ def test_a_thousand_sighups_in_a_second(handover):
         h.wait_log("reload 2 begins")
         for _ in range(999):
             h.signal(signal.SIGHUP)
-        # the kernel makes few of them; a request behind them is answered when all that are left were heard
+        # the kernel makes few of them; behind a request that comes after them, all that are left were heard
         says(h, "reload asked for by SIGHUP, waits for the one that runs")
         h.status()
         open_gate(h)
-        h.wait(lambda: not h.status()["reload"] and not h.status()["queued"], "the last reload")
+        wait_quiet(h)
         last = h.status()["last_reload"]
         assert last["result"] == "committed" and last["id"] == 3, "one that ran, and one for all that came meanwhile"
         h.wait_serving("api", 2)
@@ -331,7 +324,7 @@ int clock_gettime(clockid_t id, struct timespec *ts)
 	int (*real)(clockid_t, struct timespec *) = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
 	int r = real(id, ts);
 
-	if (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)
+	if (jump != NULL && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)) /* it is asked before begin(), too */
 		ts->tv_sec += *jump;
 	return r;
 }
@@ -366,13 +359,12 @@ class Clock:
             file.write(bytes(4096))
         with open(self.path, "r+b") as file:
             self.map = mmap.mmap(file.fileno(), 4096)
-        self.environment = h.environment(LD_PRELOAD=build_preload(h, "clock.so", JUMPING_CLOCK), JUMP=self.path)
+        self.environment = preload_environment(h, "clock.so", JUMPING_CLOCK, JUMP=self.path)
 
     def jump(self, years):
         self.map[:8] = struct.pack("l", years * 366 * 86400)
 
 
-@pytest.mark.skipif(SANITIZED, reason="a sanitizer's runtime must be loaded first; the plain build runs it")
 @pytest.mark.parametrize("years", [10, -10])
 def test_the_clock_jumps(handover, years):
     """All budgets run on the monotonic clock; only what people read shows the other one."""

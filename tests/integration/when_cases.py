@@ -3,6 +3,7 @@ misbehaves, and preloaded libraries."""
 import contextlib
 import os
 import re
+import signal
 import subprocess
 
 import harness
@@ -24,6 +25,25 @@ def pattern_of(text):
 def says(h, text, count=1, since=0):
     """Waits until the log has that sentence (count times); returns the match."""
     return h.wait_log(pattern_of(text), count, since)
+
+
+def kill(load, pid):
+    """SIGKILL, of which the load is told. The time is that of its end: until then it may have taken another request in."""
+    os.kill(pid, signal.SIGKILL)
+    harness.wait_until(lambda: not harness.is_alive(pid), f"the end of {pid}", every=0.001)
+    load.tell(f"killed {pid} {harness.monotonic_usec()}")
+
+
+def is_quiet(h):
+    """By one answer: what is queued may begin between two."""
+    status = h.status()
+    return status["reload"] is None and not status["queued"]
+
+
+def wait_quiet(h):
+    """Waits until no reload runs or waits, also of the SIGHUPs that were sent before."""
+    h.status()  # a signal may be heard just behind the request that came after it, but not behind a second one
+    h.wait(lambda: is_quiet(h), "the last reload's end")
 
 
 def times_said(h, text, since=0):
@@ -131,6 +151,12 @@ def build_preload(h, name, source):
     subprocess.run(["cc", "-std=gnu17", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC", "-o", path,
                     path + ".c", "-ldl"], check=True)
     return path
+
+
+def preload_environment(h, name, source, **more):
+    """The environment in which handoverd runs with that library. AddressSanitizer wants to be loaded first, but works behind it."""
+    options = ":".join(filter(None, [os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0"]))
+    return h.environment(LD_PRELOAD=build_preload(h, name, source), ASAN_OPTIONS=options, **more)
 
 
 @contextlib.contextmanager
