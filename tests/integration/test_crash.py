@@ -162,7 +162,7 @@ def test_exit_reasons_in_words(handover, end, words, level):
     h.pool("api", steps("ready", f"await:{h.path('go')}", end))
     h.start()
     create(h.path("go"))
-    h.wait_log(rf"{level} pool api slot 0 generation 1 pid \d+ {words} after it had served for [\d.]+ m?s")
+    h.wait_log(rf"{level} pool api slot 0 generation 1 pid \d+ {words} after it had served for [\d.]+ (?:us|ms|s)")
     os.unlink(h.path("go"))
 
 
