@@ -23,7 +23,8 @@ analyse-cppcheck:
 		-D__SIZEOF_POINTER__=8 -DHANDOVER_VERSION='"$(VERSION)"' -Ilib -Isupervisor $(CPPCHECKED)
 
 # Valgrind 3.19 knows neither pidfd_open(2) and pidfd_send_signal(2) nor clone(2) with flags of its caller's choice, so
-# what starts processes cannot run under it; AddressSanitizer sees those (`make test-asan`).
+# what starts processes cannot run under it; AddressSanitizer sees those (`make test VARIANT=asan`). It does not let a
+# program lower its hard limit of descriptors either: test_check's test_descriptors is skipped there, and says so.
 MEMCHECK_NOT  := proc reap spawn spawn_failure
 MEMCHECK_UNIT := $(filter-out $(MEMCHECK_NOT:%=$(BUILD)/unit/test_%),$(UNIT))
 MEMCHECK      := valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,indirect,possible \
