@@ -1,6 +1,7 @@
 """Instances of handover that the booted systemd runs, as handover@NAME.service with /etc/handover/NAME.ini: what
 harness.py has for instances that a test runs itself, with systemctl in the place of signals."""
 import contextlib
+import fcntl
 import glob
 import os
 import re
@@ -19,6 +20,20 @@ def systemctl(*arguments, timeout=PATIENCE, check=False):
                           text=True, timeout=timeout, check=False)
     assert not check or done.returncode == 0, f"systemctl {' '.join(arguments)}: exit {done.returncode}\n{done.stderr}"
     return done
+
+
+@contextlib.contextmanager
+def no_daemon_reload(lock=fcntl.LOCK_SH):
+    """systemd forgets at a daemon-reload what was granted by EXTEND_TIMEOUT_USEC, and at once takes for timed out what
+    would be without it. Tests beside each other keep apart by this lock."""
+    with open("/run/handover-test.lock", "w", encoding="ascii") as file:
+        fcntl.flock(file, lock)
+        yield
+
+
+def daemon_reload():
+    with no_daemon_reload(fcntl.LOCK_EX):
+        systemctl("daemon-reload", check=True)
 
 
 def journal(*arguments):
@@ -53,7 +68,7 @@ class Service(Handover):
         """Sets keys of the unit's section [Service] by a drop-in."""
         lines = "".join(f"{key}={value}\n" for key, value in service.items())
         self._write_unit(f"{UNITS}/{self.unit}.d/test.conf", f"[Service]\n{lines}")
-        systemctl("daemon-reload", check=True)
+        daemon_reload()
 
     def socket_unit(self, name, **keys):
         """A .socket unit for this service, named NAME-FILEDESCRIPTORNAME.socket; started, with `listen` a port."""
@@ -65,7 +80,7 @@ class Service(Handover):
         lines = "".join(f"{key}={value}\n" for key, value in {"FileDescriptorName": name, **keys}.items())
         self._write_unit(f"{UNITS}/{unit}", f"[Socket]\nService={self.unit}\n{lines}")
         self.socket_units.append(unit)
-        systemctl("daemon-reload", check=True)
+        daemon_reload()
         systemctl("start", unit, check=True)
         return port
 
@@ -162,7 +177,7 @@ class Service(Handover):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
         shutil.rmtree(f"{UNITS}/{self.unit}.d", ignore_errors=True)
-        systemctl("daemon-reload")
+        daemon_reload()
         systemctl("reset-failed", self.unit, *self.socket_units)
         self.ports.close()
         shutil.rmtree(self.place, ignore_errors=True)

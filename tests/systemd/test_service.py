@@ -57,5 +57,5 @@ def test_a_crashed_master_is_started_again(service):
     h, port = serving(service)
     first = h.pid
     os.kill(first, 9)
-    h.wait(lambda: h.show("NRestarts") == "1" and h.state == "active", "a new master")
-    assert h.pid != first and call(port, "info")["generation"] == 1
+    h.wait(lambda: h.pid not in (0, first) and h.state == "active", "a new master")
+    assert call(port, "info")["generation"] == 1

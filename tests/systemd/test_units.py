@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from harness import call, rpc, steps, wait_until
-from service import UNITS, systemctl
+from service import UNITS, daemon_reload
 
 EXAMPLES = "/usr/share/doc/handover/systemd"
 
@@ -53,7 +53,7 @@ def test_hardening_as_documented(service):
     plain = exposure(h.unit)
     os.makedirs(f"{UNITS}/{h.unit}.d")
     shutil.copy(f"{EXAMPLES}/tighten.conf", f"{UNITS}/{h.unit}.d")
-    systemctl("daemon-reload", check=True)
+    daemon_reload()
     tight = exposure(h.unit)
     with open("/usr/share/doc/handover/systemd.md", encoding="utf-8") as file:
         text = file.read()
@@ -64,7 +64,7 @@ def test_workers_that_need_little_live_with_the_tightening(service):
     h = service()
     os.makedirs(f"{UNITS}/{h.unit}.d")
     shutil.copy(f"{EXAMPLES}/tighten.conf", f"{UNITS}/{h.unit}.d")
-    systemctl("daemon-reload", check=True)
+    daemon_reload()
     port = h.socket("web")
     h.socket("local", f"unix:/run/handover/{h.name}/web.sock", owner="nobody", mode="0600")
     h.pool("api", rpc(), sockets="web local", workers=2, user="nobody", nice="-2", limit_nofile="4096", drain_timeout="2s")
