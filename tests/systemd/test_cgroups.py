@@ -52,12 +52,16 @@ def test_start_reload_restart_crash_stop(service):
     assert h.systemctl("reload").returncode == 0
     h.wait_serving("api", 2, generation=2)
     assert_each_has_one(h, 2)
+    seen = {os.stat(place(h)).st_ino}
     h.systemctl("restart", check=True)
     assert_each_has_one(h, 1)
+    seen.add(os.stat(place(h)).st_ino)
     first = h.pid
     os.kill(first, 9)
     h.wait(lambda: h.show("NRestarts") == "1" and h.state == "active", "a new master")
     assert_each_has_one(h, 1)
+    seen.add(os.stat(place(h)).st_ino)
+    assert len(seen) == 3  # made anew each time: no process could start in one that has controllers for others
     # and the end of what it leaves behind has not made it wait
     assert h.systemctl("reload").returncode == 0
     h.wait_serving("api", 2, generation=2)
