@@ -146,15 +146,35 @@ def test_a_worker_that_made_cgroups_below_its_own(handover, place):
 
 def test_a_start_that_fails_leaves_none(handover, place):
     h = handover()
-    h.write(f"[pool:api]\ncommand = {h.path('prog')}\nready = notify\n")
-    with open(h.path("prog"), "wb") as file:
-        file.write(b"\x7fELF" + bytes(100))
-    os.chmod(h.path("prog"), 0o755)
-    h.pool("api", h.path("prog"))
-    h.launch(wrapper=place.wrapper, write=True)
-    h.process.wait(harness.PATIENCE)
-    h.expected_exit = None
-    assert place.groups() in ([], ["master"])
+    os.mkdir(h.path("closed"), 0o700)  # the last step but one: the process is in its cgroup by then
+    h.pool("api", steps("ready"), user="nobody", working_directory=h.path("closed"))
+    h.end_early(wrapper=place.wrapper, code=1)
+    h.wait_log("pool api slot 0 generation 1 cannot be started: cannot change directory to")
+    assert place.groups() == ["master"]
+
+
+def test_no_room_for_another_cgroup(handover, place):
+    h = handover()
+    place.write("cgroup.max.descendants", "2")  # the master's and one more
+    h.pool("api", steps("ready", "exit-on:TERM:0"), workers=2)
+    h.start(wrapper=place.wrapper)
+    assert [w["cgroup"] for w in h.workers()] == ["api.0.1", None]
+    assert place.pids("master") == [h.pid, h.pids()[1]]
+    h.wait_log(re.escape(f"pool api slot 1 generation 1: cannot make a cgroup in {place.path}: Resource temporarily unavailable; "
+                         "it starts without one, and without the limits that need one"))
+
+
+def test_a_cgroup_that_cannot_be_joined(handover, place):
+    h = handover()
+    h.pool("api", steps("ready", "exit-on:TERM:0"))
+    h.start(wrapper=(*place.wrapper, "setpriv", "--bounding-set", "-dac_override", "--inh-caps", "-dac_override"))
+    os.chown(f"{place.path}/cgroup.procs", 65534, 65534)  # who may not write here may move nobody below it
+    h.good_reload()
+    h.wait_serving("api", 1, generation=2)
+    assert [w["cgroup"] for w in h.workers()] == [None]
+    h.wait_log("pool api slot 0 generation 2: cannot join its cgroup: Permission denied; it starts without one, and without the "
+               "limits that need one")
+    h.wait(lambda: place.groups() == ["master"], "both cgroups to be removed")
 
 
 def test_what_an_earlier_run_has_left(handover, place):
