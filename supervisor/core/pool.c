@@ -70,7 +70,7 @@ static enum worker_state pool_apply(struct pool *pool, struct worker *worker,
 		return from;
 	pool->counts[from]--;
 	pool->counts[worker->state]++;
-	if (from == WORKER_STARTING || from == WORKER_SERVING)
+	if (from == WORKER_STARTING || from == WORKER_HELD || from == WORKER_SERVING)
 		worker->epoch = pool->epoch;
 	if (worker->state == WORKER_GONE) {
 		pool->counts[WORKER_GONE] = 0;
@@ -168,10 +168,29 @@ static void pool_slot_serves(struct pool *pool, uint32_t s, const struct worker 
 		if (slot->restoring)
 			pool_promote(pool, s, END_UNDO, now, plan);
 		else
-			rollout_worker_ready(pool, s, now);
+			rollout_worker_ready(pool, s, now, plan);
 	} else if (slot->crashes > 0) {
 		pool_slot_schedule(pool, s, usec_add(now, pool->params.restart_reset));
 	}
+}
+
+/* One of a batch waits for the others; any other has nobody to wait for. */
+static void pool_slot_holds(struct pool *pool, uint32_t s, struct worker *worker, usec_t now,
+			    struct plan *plan)
+{
+	const struct slot *slot = &pool->slots[s];
+
+	if (slot->next != worker->ref.index || slot->restoring ||
+	    !rollout_worker_ready(pool, s, now, plan))
+		pool_release(pool, worker->ref.index, now, plan);
+}
+
+void pool_release(struct pool *pool, uint32_t w, usec_t now, struct plan *plan)
+{
+	static const struct worker_event release = {.kind = WORKER_EVENT_RELEASE};
+
+	if (pool->workers[w].state == WORKER_HELD)
+		pool_worker_step(pool, &pool->workers[w], &release, now, plan);
 }
 
 void pool_worker_step(struct pool *pool, struct worker *worker, const struct worker_event *event,
@@ -188,6 +207,8 @@ void pool_worker_step(struct pool *pool, struct worker *worker, const struct wor
 	before.reason = worker->reason;
 	if (worker->state == WORKER_SERVING)
 		pool_slot_serves(pool, s, worker, now, plan);
+	else if (worker->state == WORKER_HELD)
+		pool_slot_holds(pool, s, worker, now, plan);
 	else
 		pool_slot_lost(pool, s, &before, event, served, now, plan);
 }

@@ -125,6 +125,8 @@ void pool_set_size(struct pool *pool, uint32_t size);
 /* Empties a slot: its workers drain, nothing is restarted in it. */
 void pool_leave_slot(struct pool *pool, uint32_t s, enum end_reason reason, usec_t now,
 		     struct plan *plan);
+/* Worker w has its sockets from now on, if it was held. */
+void pool_release(struct pool *pool, uint32_t w, usec_t now, struct plan *plan);
 /* The successor takes the slot over; its predecessor drains. */
 void pool_promote(struct pool *pool, uint32_t s, enum end_reason reason, usec_t now,
 		  struct plan *plan);

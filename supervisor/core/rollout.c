@@ -150,15 +150,19 @@ static void rollout_turn(struct pool *pool, usec_t now, struct plan *plan)
 	rollout_next_batch(pool, now, plan);
 }
 
-void rollout_worker_ready(struct pool *pool, uint32_t s, usec_t now)
+bool rollout_worker_ready(struct pool *pool, uint32_t s, usec_t now, struct plan *plan)
 {
 	struct rollout *rollout = &pool->rollout;
 
 	if (rollout->state != ROLLOUT_STARTING || s < rollout->cursor || s >= rollout->batch_end)
-		return;
-	if (--rollout->waiting == 0)
-		rollout_set_state(rollout, ROLLOUT_SETTLING,
-				  usec_add(now, rollout->params.min_ready));
+		return false;
+	if (--rollout->waiting > 0)
+		return true;
+	rollout_set_state(rollout, ROLLOUT_SETTLING, usec_add(now, rollout->params.min_ready));
+	for (uint32_t n = rollout->cursor; n < rollout->batch_end; n++)
+		if (pool->slots[n].next != CORE_NONE)
+			pool_release(pool, pool->slots[n].next, now, plan);
+	return true;
 }
 
 bool rollout_covers(const struct pool *pool, uint32_t s, bool successor)

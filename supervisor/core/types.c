@@ -16,6 +16,8 @@ const char *worker_state_name(enum worker_state state)
 		return "gone";
 	case WORKER_STARTING:
 		return "starting";
+	case WORKER_HELD:
+		return "held";
 	case WORKER_SERVING:
 		return "serving";
 	case WORKER_DRAINING:

@@ -19,6 +19,7 @@
 enum worker_state {
 	WORKER_GONE,	 /* no process: the entry is free */
 	WORKER_STARTING, /* to be started, or started and not ready yet */
+	WORKER_HELD,	 /* ready, but not given its sockets yet (handoff = channel) */
 	WORKER_SERVING,	 /* ready: takes new work */
 	WORKER_DRAINING, /* told to go (or going by its own wish): finishes what it has, within its
 			    budget */
@@ -74,6 +75,7 @@ struct pool_params {
 	usec_t restart_delay, restart_delay_max, restart_reset;
 	uint32_t crash_loop_after;
 	enum core_crash_loop on_crash_loop;
+	bool held;	  /* handoff = channel: sockets are sent once it is ready */
 	bool start_retry; /* on_start_failure = retry */
 };
 
@@ -82,6 +84,7 @@ enum worker_event_kind {
 	WORKER_EVENT_SPAWNED,	   /* its process runs */
 	WORKER_EVENT_SPAWN_FAILED, /* there is none: it could not be started */
 	WORKER_EVENT_READY,
+	WORKER_EVENT_RELEASE,	   /* the pool lets it have its sockets */
 	WORKER_EVENT_STOPPING,	   /* it says that it goes */
 	WORKER_EVENT_EXITED,	   /* its process has ended (clean: in one of the ways that count as
 				      success) */
@@ -180,9 +183,10 @@ enum cause {
 
 enum order_kind {
 	/* to be done */
-	ORDER_SPAWN,	  /* start a process for worker (slot, generation) */
-	ORDER_SIGNAL,	  /* send sig with value (milliseconds left) to worker */
-	ORDER_KILL,	  /* SIGKILL to the worker's whole tree */
+	ORDER_SPAWN,	    /* start a process for worker (slot, generation) */
+	ORDER_SIGNAL,	    /* send sig with value (milliseconds left) to worker */
+	ORDER_SEND_SOCKETS, /* through the channel of worker, which serves from now on */
+	ORDER_KILL,	    /* SIGKILL to the worker's whole tree */
 	ORDER_PREPARE,	  /* read, check, open; answer with EVENT_PREPARED or EVENT_PREPARE_FAILED;
 			     number, id: what the requests have in common (join) */
 	ORDER_COMMIT,	  /* transaction number: the new specifications are the current ones */

@@ -17,6 +17,7 @@ void worker_timing_set(struct worker_timing *timing, const struct pool_params *p
 	    .watchdog = params->watchdog,
 	    .drain_signal = params->drain_signal,
 	    .dump_signal = params->dump_signal,
+	    .held = params->held,
 	};
 }
 
@@ -114,6 +115,24 @@ static void worker_serve(struct worker *worker, usec_t now, struct plan *plan)
 		worker->watchdog_at = usec_add(now, worker->timing.watchdog);
 }
 
+/* Ready; without its sockets it can take its time, but must be alive. */
+static void worker_be_ready(struct worker *worker, usec_t now, struct plan *plan)
+{
+	if (!worker->timing.held) {
+		worker_serve(worker, now, plan);
+		return;
+	}
+	worker_set_state(worker, WORKER_HELD, now, USEC_INFINITY, plan);
+	if (worker->timing.watchdog > 0)
+		worker->watchdog_at = usec_add(now, worker->timing.watchdog);
+}
+
+static void worker_release(struct worker *worker, usec_t now, struct plan *plan)
+{
+	worker_serve(worker, now, plan);
+	worker_order(worker, ORDER_SEND_SOCKETS, 0, 0, plan);
+}
+
 static void worker_kill(struct worker *worker, usec_t now, struct plan *plan)
 {
 	worker_set_state(worker, WORKER_KILLED, now, usec_add(now, WORKER_KILL_AGAIN), plan);
@@ -184,7 +203,7 @@ static void worker_step_starting(struct worker *worker, const struct worker_even
 		break;
 	case WORKER_EVENT_READY:
 		if (worker->spawned)
-			worker_serve(worker, now, plan);
+			worker_be_ready(worker, now, plan);
 		break;
 	case WORKER_EVENT_SPAWN_FAILED:
 	case WORKER_EVENT_EXITED:
@@ -210,7 +229,7 @@ static void worker_step_starting(struct worker *worker, const struct worker_even
 			 ->spawned) /* the order to start it still waits; its time has not begun */
 			worker->deadline = usec_add(now, worker->timing.start_timeout);
 		else if (delayed)
-			worker_serve(worker, now, plan);
+			worker_be_ready(worker, now, plan);
 		else
 			worker_drain(worker, END_START_TIMEOUT, worker->timing.drain_timeout, now,
 				     plan);
@@ -226,10 +245,12 @@ static void worker_step_starting(struct worker *worker, const struct worker_even
 			worker_gone(worker, now, plan);
 		break;
 	case WORKER_EVENT_PING:
+	case WORKER_EVENT_RELEASE:
 		break;
 	}
 }
 
+/* Also for a worker that is held: it lives by the same rules. */
 static void worker_step_serving(struct worker *worker, const struct worker_event *event, usec_t now,
 				struct plan *plan)
 {
@@ -258,6 +279,10 @@ static void worker_step_serving(struct worker *worker, const struct worker_event
 	case WORKER_EVENT_KILL:
 		worker->reason = event->reason;
 		worker_kill(worker, now, plan);
+		break;
+	case WORKER_EVENT_RELEASE:
+		if (worker->state == WORKER_HELD)
+			worker_release(worker, now, plan);
 		break;
 	case WORKER_EVENT_SPAWNED:
 	case WORKER_EVENT_SPAWN_FAILED:
@@ -309,6 +334,7 @@ static void worker_step_draining(struct worker *worker, const struct worker_even
 	case WORKER_EVENT_SPAWNED:
 	case WORKER_EVENT_SPAWN_FAILED:
 	case WORKER_EVENT_READY:
+	case WORKER_EVENT_RELEASE:
 	case WORKER_EVENT_STOPPING:
 	case WORKER_EVENT_PING:
 	case WORKER_EVENT_TRIGGER:
@@ -333,6 +359,7 @@ static void worker_step_dumping(struct worker *worker, const struct worker_event
 	case WORKER_EVENT_SPAWNED:
 	case WORKER_EVENT_SPAWN_FAILED:
 	case WORKER_EVENT_READY:
+	case WORKER_EVENT_RELEASE:
 	case WORKER_EVENT_STOPPING:
 	case WORKER_EVENT_PING:
 	case WORKER_EVENT_TRIGGER:
@@ -357,6 +384,7 @@ static void worker_step_killed(struct worker *worker, const struct worker_event 
 	case WORKER_EVENT_SPAWNED:
 	case WORKER_EVENT_SPAWN_FAILED:
 	case WORKER_EVENT_READY:
+	case WORKER_EVENT_RELEASE:
 	case WORKER_EVENT_STOPPING:
 	case WORKER_EVENT_PING:
 	case WORKER_EVENT_TRIGGER:
@@ -374,6 +402,7 @@ void worker_step(struct worker *worker, const struct worker_event *event, usec_t
 	case WORKER_STARTING:
 		worker_step_starting(worker, event, now, plan);
 		break;
+	case WORKER_HELD:
 	case WORKER_SERVING:
 		worker_step_serving(worker, event, now, plan);
 		break;

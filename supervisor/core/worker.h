@@ -17,6 +17,7 @@ struct worker_timing {
 	usec_t dump_timeout;
 	usec_t watchdog;
 	int drain_signal, dump_signal;
+	bool held;
 };
 
 struct worker {

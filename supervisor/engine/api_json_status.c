@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "engine/api_json_internal.h"
 #include "engine/cgroups.h"
+#include "engine/proc.h"
 #include "engine/wishes.h"
 
 /* ---- pools ---- */
@@ -61,7 +62,7 @@ static json_t *status_pool(const struct engine *engine, uint32_t p)
 	    api_json_text(engine->pools[p].name), "state", engine_pool_state_name(engine, p),
 	    "generation", (int)pool->generation, "workers", (int)pool->size, "configured",
 	    pool_configured(engine, p), "serving", (int)counts[WORKER_SERVING], "starting",
-	    (int)counts[WORKER_STARTING], "draining",
+	    (int)(counts[WORKER_STARTING] + counts[WORKER_HELD]), "draining",
 	    (int)(counts[WORKER_DRAINING] + counts[WORKER_DUMPING] + counts[WORKER_KILLED]),
 	    "restarts", (int)pool_restarts(pool), "degraded", (int)pool_is_degraded(pool), "ready",
 	    (int)ready, "reason", buf_text(&reason));
@@ -215,6 +216,7 @@ static usec_t worker_shown_deadline(const struct worker *worker)
 	case WORKER_DUMPING:
 		return worker->deadline;
 	case WORKER_GONE:
+	case WORKER_HELD:
 	case WORKER_SERVING:
 	case WORKER_KILLED:
 		break;
@@ -250,7 +252,8 @@ static json_t *row_worker(const struct engine *engine, const struct pool *pool,
 	const struct proc *proc =
 	    worker->ref.index < runtime->n_procs ? runtime->procs[worker->ref.index] : NULL;
 	uint32_t restarts = worker->slot < pool->size ? pool->slots[worker->slot].restarts : 0;
-	bool tells = proc != NULL && proc->has_inflight;
+	unsigned long inflight = 0;
+	bool tells = proc != NULL && proc_inflight(proc, &inflight);
 	json_t *row;
 
 	row = json_pack("{s:o, s:i, s:i, s:o, s:s, s:o, s:i, s:o, s:o, s:s, s:o}", "pool",
@@ -258,7 +261,7 @@ static json_t *row_worker(const struct engine *engine, const struct pool *pool,
 			(int)worker->generation, "pid", api_json_pid(proc != NULL ? proc->pid : 0),
 			"state", worker_state_name(worker->state), "since_s",
 			api_json_seconds(usec_sub(now, worker->since)), "restarts", (int)restarts,
-			"inflight", tells ? json_integer((json_int_t)proc->inflight) : json_null(),
+			"inflight", tells ? json_integer((json_int_t)inflight) : json_null(),
 			"status", api_json_text(proc != NULL ? proc->status : NULL), "reason",
 			end_reason_name(worker->reason), "deadline_s",
 			api_json_seconds_until(worker_shown_deadline(worker), now));

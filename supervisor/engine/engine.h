@@ -22,12 +22,14 @@
 #include "system/reap.h"
 #include "system/systemd.h"
 
-struct manager; /* manager.c: what we tell our service manager */
-struct cgroups; /* cgroups.c: the cgroup that was delegated to us */
-struct control; /* control.c: the API's listeners */
-struct events;	/* events.c: who listens to what happens */
-struct output;	/* output.c: what one worker writes */
-struct outputs; /* output.c: all of it, and our own log's way out */
+struct manager;	 /* manager.c: what we tell our service manager */
+struct cgroups;	 /* cgroups.c: the cgroup that was delegated to us */
+struct channel;	 /* channel.c: one worker's connection */
+struct channels; /* channel.c: channel.sock */
+struct control;	 /* control.c: the API's listeners */
+struct events;	 /* events.c: who listens to what happens */
+struct output;	 /* output.c: what one worker writes */
+struct outputs;	 /* output.c: all of it, and our own log's way out */
 
 /* What engine_run() is told by the command line. */
 struct engine_options {
@@ -107,7 +109,9 @@ struct proc {
 	uint64_t strangers;
 	usec_t malformed_logged; /* the same for what cannot be understood */
 	uint64_t malformed;
-	struct probe *probe; /* ready = exec: the command that runs, or waits to be run again */
+	struct channel *channel; /* NULL: it has not connected */
+	bool ready_waits;	 /* it is ready, but for its channel */
+	struct probe *probe;	 /* ready = exec: the command that runs, or waits to be run again */
 	struct output *output;
 	struct worker_cgroup *cgroup; /* NULL: none of its own */
 	char *status;		      /* STATUS=, NULL: never said */
@@ -257,6 +261,7 @@ struct engine {
 	bool last_reload_good;
 	usec_t last_reload_duration;
 	struct manager *manager; /* NULL: nobody manages us */
+	struct channels *channels;
 	struct control *control;
 	struct events *events;
 	struct outputs *outputs;

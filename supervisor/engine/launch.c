@@ -113,11 +113,17 @@ static void launch_set_configured(struct launch_list *list, const struct proc *p
 		launch_add(list, config_expand(version->spec->environment[n], &who));
 }
 
+/* Sockets that it is born with. */
+static size_t launch_inherited(const struct pool_spec *spec)
+{
+	return spec->handoff == HANDOFF_INHERIT ? spec->n_sockets : 0;
+}
+
 static void launch_set_sockets(struct launch_list *list, const struct version *version)
 {
 	struct buf names = {0};
 
-	if (version->spec->n_sockets == 0)
+	if (launch_inherited(version->spec) == 0)
 		return;
 	for (size_t n = 0; n < version->spec->n_sockets; n++)
 		buf_printf(&names, "%s%s", n > 0 ? ":" : "", version->spec->sockets[n]);
@@ -138,6 +144,9 @@ static void launch_set_own(struct launch_list *list, const struct proc *proc)
 	launch_set(list, "HANDOVER_POOL=%s", spec->name);
 	launch_set(list, "HANDOVER_SLOT=%u", proc->slot);
 	launch_set(list, "HANDOVER_GENERATION=%u", proc->generation);
+	launch_set(list, "HANDOVER_CHANNEL=%s/channel.sock", proc->engine->runtime_dir);
+	if (spec->handoff == HANDOFF_CHANNEL) /* sockets will come: to be waited for */
+		launch_set(list, "HANDOVER_HANDOFF=channel");
 	launch_set(list, "HANDOVER_DRAIN_TIMEOUT_USEC=%llu",
 		   (unsigned long long)spec->drain_timeout);
 }
@@ -177,7 +186,7 @@ char **launch_environment(const struct proc *proc, size_t pid_variables[static 2
 	if (!list.failed) {
 		launch_set_configured(&list, proc);
 		launch_set_own(&list, proc);
-		if (version->spec->n_sockets > 0)
+		if (launch_inherited(version->spec) > 0)
 			pid_variables[n_pids++] = launch_set_pid(&list, "LISTEN_PID");
 		if (version->spec->watchdog > 0)
 			pid_variables[n_pids++] = launch_set_pid(&list, "WATCHDOG_PID");
@@ -271,14 +280,14 @@ static int launch_set_descriptors(struct launch *launch)
 	launch->numbers = calloc(spec->n_sockets + 1, sizeof(int));
 	if (launch->fds == NULL || launch->numbers == NULL)
 		return -ENOMEM;
-	for (size_t n = 0; n < spec->n_sockets; n++) {
+	for (size_t n = 0; n < launch_inherited(spec); n++) {
 		if (version->sockets[n]->listener.fd < 0)
 			return -ENOTCONN;
 		launch_unblock(version->sockets[n]);
 		launch->fds[n] = version->sockets[n]->listener.fd;
 		launch->numbers[n] = 3 + (int)n;
 	}
-	launch->n_fds = spec->n_sockets;
+	launch->n_fds = launch_inherited(spec);
 	if (spec->ready != READY_FD)
 		return 0;
 	if (pipe2(pipefd, O_CLOEXEC) == -1)

@@ -34,7 +34,7 @@ static void census_take(const struct engine *engine, struct census *census)
 		leaving = pool->counts[WORKER_DRAINING] + pool->counts[WORKER_DUMPING] +
 			  pool->counts[WORKER_KILLED];
 		census->serving += pool->counts[WORKER_SERVING];
-		census->starting += pool->counts[WORKER_STARTING];
+		census->starting += pool->counts[WORKER_STARTING] + pool->counts[WORKER_HELD];
 		census->leaving += leaving;
 		census->looping += pool->looping;
 		if (pool->state == POOL_ACTIVE) {

@@ -4,6 +4,7 @@
 #include "base/fd.h"
 #include "engine/cgroups.h"
 #include "engine/metrics_internal.h"
+#include "engine/proc.h"
 
 const usec_t metrics_bounds[METRICS_BUCKETS - 1] = {
     50 * USEC_PER_MSEC, 100 * USEC_PER_MSEC,  250 * USEC_PER_MSEC, 500 * USEC_PER_MSEC,
@@ -71,8 +72,8 @@ static bool is_retiring(const struct engine *engine, uint32_t p)
 
 static uint64_t figure_workers(const struct engine *engine, uint32_t p, int which)
 {
-	static const enum worker_state states[] = {WORKER_STARTING, WORKER_SERVING, WORKER_DRAINING,
-						   WORKER_DUMPING, WORKER_KILLED};
+	static const enum worker_state states[] = {WORKER_STARTING, WORKER_HELD,    WORKER_SERVING,
+						   WORKER_DRAINING, WORKER_DUMPING, WORKER_KILLED};
 
 	return engine->model->pools[p].counts[states[which]];
 }
@@ -221,10 +222,11 @@ static bool pool_inflight(const struct engine *engine, uint32_t p, uint64_t *ret
 			continue;
 		for (uint32_t w = 0; w < pool->n_procs; w++) {
 			const struct proc *proc = pool->procs[w];
+			unsigned long inflight;
 
-			if (proc == NULL || !proc->has_inflight || proc->ended)
+			if (proc == NULL || proc->ended || !proc_inflight(proc, &inflight))
 				continue;
-			*ret_inflight += proc->inflight;
+			*ret_inflight += inflight;
 			told = true;
 		}
 	}

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/parse.h"
+#include "engine/channel.h"
 #include "engine/events.h"
 #include "engine/launch.h"
 #include "engine/metrics.h"
@@ -24,6 +25,11 @@ static long long orders_ms(usec_t usec)
 }
 
 /* ---- a worker's states ---- */
+
+static void orders_held(const struct proc *proc)
+{
+	log_info("%s is ready and waits for its sockets", PROC_TEXT(proc));
+}
 
 static void orders_serving(struct engine *engine, struct proc *proc)
 {
@@ -52,13 +58,14 @@ static void orders_draining(struct engine *engine, struct proc *proc, const stru
 {
 	char work[64] = "";
 	bool late = order->reason == END_START_TIMEOUT;
+	unsigned long inflight;
 
 	proc->leaving_at = engine->step_at;
 	probe_stop(proc);
 	orders_count_loss(&engine->pools[proc->ref.pool], order);
-	if (proc->has_inflight && proc->inflight > 0)
-		snprintf(work, sizeof(work), " for %lu request%s in flight", proc->inflight,
-			 proc->inflight == 1 ? "" : "s");
+	if (proc_inflight(proc, &inflight) && inflight > 0)
+		snprintf(work, sizeof(work), " for %lu request%s in flight", inflight,
+			 inflight == 1 ? "" : "s");
 	events_tell(engine,
 		    HAPPENING("worker-draining", late ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
 			      ORDERS_WORKER(proc), .reason = end_reason_name(order->reason),
@@ -70,6 +77,13 @@ static void orders_draining(struct engine *engine, struct proc *proc, const stru
 }
 
 /* Who, how long it had, and what it was doing if it told us. */
+/* It had not been told to go. */
+static bool orders_was_up(const struct order *order)
+{
+	return order->from == WORKER_STARTING || order->from == WORKER_HELD ||
+	       order->from == WORKER_SERVING;
+}
+
 static void orders_escalation(struct engine *engine, struct proc *proc, const struct order *order,
 			      bool dump)
 {
@@ -88,7 +102,7 @@ static void orders_escalation(struct engine *engine, struct proc *proc, const st
 	else if (order->from == WORKER_DUMPING)
 		buf_printf(&text, " is still there %s after the dump signal",
 			   DURATION_TEXT(spec->dump_timeout));
-	else if (order->from == WORKER_STARTING || order->from == WORKER_SERVING)
+	else if (orders_was_up(order))
 		buf_printf(&text, " has to go at once (%s)", end_reason_name(order->reason));
 	else
 		buf_printf(&text, " has not ended within its %s (%s)", DURATION_TEXT(took),
@@ -181,7 +195,7 @@ static void orders_gone(struct engine *engine, const struct order *order)
 		proc_describe_exit(proc, words, sizeof(words));
 		proc_describe(proc, engine->last_gone, sizeof(engine->last_gone));
 		engine->last_gone_at = clock_now();
-		if (order->from == WORKER_STARTING || order->from == WORKER_SERVING)
+		if (orders_was_up(order))
 			orders_lost(engine, proc, words);
 		else
 			orders_left(engine, proc, order, words);
@@ -200,11 +214,15 @@ static void orders_state(struct engine *engine, const struct order *order)
 	if (proc == NULL || order->to == WORKER_STARTING)
 		return;
 	switch (order->to) {
+	case WORKER_HELD:
+		orders_held(proc);
+		break;
 	case WORKER_SERVING:
 		orders_serving(engine, proc);
 		break;
 	case WORKER_DRAINING:
 		orders_draining(engine, proc, order);
+		channel_drain(proc, order->reason, order->usec);
 		break;
 	case WORKER_DUMPING:
 		orders_dumping(engine, proc, order);
@@ -291,8 +309,9 @@ static void orders_ready(struct engine *engine)
 		    DURATION_TEXT(usec_sub(clock_now(), engine->started_at)));
 }
 
-static void orders_lame_duck(const struct order *order)
+static void orders_lame_duck(struct engine *engine, const struct order *order)
 {
+	channels_lame_duck(engine, order->usec);
 	if (order->usec > 0)
 		log_notice("lame duck: not ready any more, workers serve on for %s",
 			   DURATION_TEXT(order->usec));
@@ -328,6 +347,11 @@ void orders_execute(struct engine *engine, const struct order *order)
 		break;
 	case ORDER_SIGNAL:
 		orders_signal(engine, order);
+		break;
+	case ORDER_SEND_SOCKETS:
+		proc = engine_find_proc(engine, &order->worker);
+		if (proc != NULL)
+			channel_send_sockets(proc);
 		break;
 	case ORDER_KILL:
 		proc = engine_find_proc(engine, &order->worker);
@@ -383,7 +407,7 @@ void orders_execute(struct engine *engine, const struct order *order)
 		orders_pool_gone(engine, order);
 		break;
 	case ORDER_LAME_DUCK:
-		orders_lame_duck(order);
+		orders_lame_duck(engine, order);
 		break;
 	case ORDER_DRAIN_BEGINS:
 		if (instance_live(engine->model) > 0)

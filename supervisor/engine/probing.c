@@ -58,10 +58,7 @@ static void probe_exited(evutil_socket_t fd, short what, void *arg)
 	}
 	probe_end_run(probe);
 	engine_arm(probe->timer, USEC_INFINITY);
-	engine_post_worker(probe->proc->engine,
-			   &(struct worker_ref){probe->proc->ref.pool, probe->proc->ref.index,
-						probe->proc->ref.serial},
-			   WORKER_EVENT_READY, 0, false);
+	proc_ready(probe->proc);
 }
 
 static void probe_time(evutil_socket_t fd, short what, void *arg)

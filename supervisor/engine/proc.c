@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/parse.h"
 #include "engine/cgroups.h"
+#include "engine/channel.h"
 #include "engine/events.h"
 #include "engine/output.h"
 #include "engine/versions.h"
@@ -67,6 +68,7 @@ struct proc *proc_free(struct proc *proc)
 	probe_stop(proc);
 	cgroups_leave(proc);
 	output_free(proc);
+	channel_close(proc);
 	proc_drop_ready(proc);
 	proc_free_event(&proc->exit_event);
 	proc_free_event(&proc->notify_event);
@@ -93,11 +95,25 @@ char *proc_describe(const struct proc *proc, char *text, size_t size)
 	return text;
 }
 
+bool proc_inflight(const struct proc *proc, unsigned long *ret_inflight)
+{
+	uint64_t counted;
+
+	if (channel_inflight(proc, &counted)) {
+		*ret_inflight = (unsigned long)counted;
+		return true;
+	}
+	if (proc->has_inflight)
+		*ret_inflight = proc->inflight;
+	return proc->has_inflight;
+}
+
 void proc_describe_work(const struct proc *proc, struct buf *out)
 {
-	if (proc->has_inflight)
-		buf_printf(out, ", %lu request%s in flight", proc->inflight,
-			   proc->inflight == 1 ? "" : "s");
+	unsigned long inflight;
+
+	if (proc_inflight(proc, &inflight))
+		buf_printf(out, ", %lu request%s in flight", inflight, inflight == 1 ? "" : "s");
 	if (proc->status != NULL)
 		buf_printf(out, ", its status: \"%s\"", proc->status);
 }
@@ -204,12 +220,12 @@ void proc_bury(struct engine *engine)
 
 /* ---- what it says ---- */
 
-static bool proc_is_ready_by(const struct proc *proc, enum ready_kind kind)
+bool proc_is_ready_by(const struct proc *proc, enum ready_kind kind)
 {
 	return proc->version->spec->ready == kind;
 }
 
-static void proc_set_status(struct proc *proc, const char *status)
+void proc_set_status(struct proc *proc, const char *status)
 {
 	char *copy;
 
@@ -224,6 +240,16 @@ static void proc_set_status(struct proc *proc, const char *status)
 		    HAPPENING("worker-status", LOG_LEVEL_DEBUG, .pool = proc->version->spec->name,
 			      .slot = proc->slot, .generation = proc->generation, .pid = proc->pid),
 		    "%s says: %s", PROC_TEXT(proc), status);
+}
+
+void proc_ready(struct proc *proc)
+{
+	struct worker_ref ref = proc->ref; /* what follows may end it */
+
+	proc->ready_waits =
+	    proc->version->spec->handoff == HANDOFF_CHANNEL && !channel_is_open(proc);
+	if (!proc->ready_waits)
+		engine_post_worker(proc->engine, &ref, WORKER_EVENT_READY, 0, false);
 }
 
 static void proc_heed(struct proc *proc, const struct notify_message *message)
@@ -243,7 +269,7 @@ static void proc_heed(struct proc *proc, const struct notify_message *message)
 	if (message->has_extend)
 		engine_post_worker(engine, &ref, WORKER_EVENT_EXTEND, message->extend_usec, false);
 	if (message->ready && proc_is_ready_by(proc, READY_NOTIFY))
-		engine_post_worker(engine, &ref, WORKER_EVENT_READY, 0, false);
+		proc_ready(proc);
 	if (message->watchdog)
 		engine_post_worker(engine, &ref, WORKER_EVENT_PING, 0, false);
 	if (message->watchdog_trigger)
@@ -357,10 +383,7 @@ static void proc_ready_pipe(evutil_socket_t fd, short what, void *arg)
 		return;
 	proc_drop_ready(proc);
 	if (n > 0)
-		engine_post_worker(
-		    proc->engine,
-		    &(struct worker_ref){proc->ref.pool, proc->ref.index, proc->ref.serial},
-		    WORKER_EVENT_READY, 0, false);
+		proc_ready(proc);
 }
 
 /* ---- watching ---- */

@@ -25,6 +25,13 @@ int proc_watch(struct proc *proc, pid_t pid, int pidfd);
 int proc_watch_ready(struct proc *proc, int fd);
 /* SIGKILL to all of its processes that we can name. */
 void proc_kill(struct proc *proc);
+/* Is this the kind of readiness that its specification names? */
+bool proc_is_ready_by(const struct proc *proc, enum ready_kind kind);
+/* It is ready: the model is told, at once or when its channel is there. */
+void proc_ready(struct proc *proc);
+void proc_set_status(struct proc *proc, const char *status);
+/* Requests that it says are in flight. False: it does not tell. */
+bool proc_inflight(const struct proc *proc, unsigned long *ret_inflight);
 /* The signal, and SIGCONT behind it: a stopped process cannot drain. 0 or -errno. */
 int proc_signal(struct proc *proc, int sig, int value);
 /* Its worker is gone in the model: off the books, freed by proc_bury() when the step's plan is

@@ -11,6 +11,7 @@
 
 #include "base/fd.h"
 #include "engine/cgroups.h"
+#include "engine/channel.h"
 #include "engine/control.h"
 #include "engine/events.h"
 #include "engine/launch.h"
@@ -185,6 +186,8 @@ static int run_build(struct engine *engine, const struct engine_options *options
 	if (r == 0)
 		r = run_open_control(engine, spec);
 	if (r == 0)
+		r = channels_new(engine);
+	if (r == 0)
 		r = cgroups_new(engine);
 	if (r < 0)
 		return r;
@@ -233,6 +236,7 @@ static void run_free(struct engine *engine)
 	wishes_free(engine);
 	proc_bury(engine);
 	run_free_pools(engine);
+	channels_free(engine);
 	cgroups_free(engine);
 	pids_free(engine);
 	signals_free(engine);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "engine/channel.h"
 #include "engine/control.h"
 
 /* Whoever deletes a directory deletes what is in it first, and should be through by then. */
@@ -143,6 +144,8 @@ static int rundir_make_anew(struct engine *engine, const char *lock, char **ret_
 		r = rundir_lock(engine, lock);
 	if (r == 0 && !control_is_there(engine))
 		r = control_open_again(engine, ret_error);
+	if (r == 0 && !channels_are_there(engine))
+		r = channels_open_again(engine);
 	return r;
 }
 
@@ -151,17 +154,20 @@ static void rundir_mend(evutil_socket_t fd, short what, void *arg)
 	struct engine *engine = arg;
 	cleanup_free char *lock = rundir_lock_path(engine), *error = NULL;
 	bool has_lock, has_control = control_is_there(engine);
+	bool has_channel = channels_are_there(engine);
 	const char *missing = "";
 	int r = -ENOMEM;
 
 	(void)fd;
 	(void)what;
 	has_lock = lock != NULL && rundir_has_lock(engine, lock);
-	if (has_lock && has_control)
+	if (has_lock && has_control && has_channel)
 		return;
-	if (has_lock)
+	if (has_lock && has_control)
+		missing = "/channel.sock";
+	else if (has_lock && has_channel)
 		missing = "/control.sock";
-	else if (has_control)
+	else if (has_control && has_channel)
 		missing = "/lock";
 	if (lock != NULL)
 		r = rundir_make_anew(engine, lock, &error);

@@ -306,6 +306,7 @@ void version_params(const struct pool_spec *spec, uint32_t size, struct pool_par
 	    .restart_reset = spec->restart_reset,
 	    .crash_loop_after = spec->crash_loop_after,
 	    .on_crash_loop = version_crash_loop(spec->on_crash_loop),
+	    .held = spec->handoff == HANDOFF_CHANNEL,
 	    .start_retry = spec->on_start_failure == ON_START_FAILURE_RETRY,
 	};
 }

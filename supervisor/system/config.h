@@ -57,6 +57,7 @@ struct socket_spec {
 enum ready_kind { READY_NOTIFY, READY_DELAY, READY_FD, READY_EXEC };
 enum restart_policy { RESTART_ALWAYS, RESTART_ON_FAILURE, RESTART_NEVER };
 enum on_start_failure { ON_START_FAILURE_EXIT, ON_START_FAILURE_RETRY };
+enum handoff { HANDOFF_INHERIT, HANDOFF_CHANNEL };
 enum on_crash_loop { ON_CRASH_LOOP_RETRY, ON_CRASH_LOOP_STOP_POOL, ON_CRASH_LOOP_EXIT };
 enum output_kind { OUTPUT_CAPTURE, OUTPUT_INHERIT, OUTPUT_NULL, OUTPUT_FILE };
 
@@ -107,6 +108,7 @@ struct pool_spec {
 	usec_t restart_reset;			/* default 60s */
 	unsigned crash_loop_after;		/* default 5 */
 	enum on_crash_loop on_crash_loop;	/* default retry */
+	enum handoff handoff;			/* default inherit */
 	enum on_start_failure on_start_failure; /* default exit */
 	struct amount max_surge;		/* default 100%; at least 1 worker */
 	usec_t min_ready;			/* default 0 */

@@ -116,6 +116,10 @@ static void verify_ready(const struct verify *verify)
 		     "fd:%d is the descriptor of '%s'; the sockets have 3 to %zu, so take a higher "
 		     "one",
 		     pool->ready_fd, pool->sockets[pool->ready_fd - 3], 2 + pool->n_sockets);
+	if (pool->ready == READY_DELAY && pool->handoff == HANDOFF_CHANNEL)
+		fail(verify, "ready",
+		     "with handoff = channel a worker gets its sockets once it is ready, which a "
+		     "delay cannot tell: use notify, fd or exec");
 	if (pool->ready == READY_DELAY && pool->ready_delay > 0 &&
 	    pool->ready_delay >= pool->start_timeout)
 		fail(verify, "ready", "a worker would be ready after %s, but start_timeout is %s",

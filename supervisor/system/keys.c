@@ -117,6 +117,8 @@ static const struct key keys[] = {
      RANGE("1", "1000")},
     {POOL(on_crash_loop, "on_crash_loop", type_choice, "retry | stop-pool | exit", "retry", NONE,
 	  "what happens then")},
+    {POOL(handoff, "handoff", type_choice, "inherit | channel", "inherit", REPLACE,
+	  "how a worker gets its sockets: at its start, or over its channel once it is ready")},
     {POOL(on_start_failure, "on_start_failure", type_choice, "exit | retry", "exit", NONE,
 	  "what happens when the pool does not get ready at the first start")},
     {POOL(max_surge, "max_surge", type_amount, "number or percentage", "100%", NONE,
@@ -187,12 +189,11 @@ static const struct key keys[] = {
 static const struct {
 	const char *key, *value;
 } planned[] = {
-    {"handoff", NULL},		{"reuseport", NULL},	 {"bind_shim", NULL},
-    {"compat", NULL},		{"live", NULL},		 {"live_interval", NULL},
-    {"live_timeout", NULL},	{"live_failures", NULL}, {"max_unavailable", NULL},
-    {"canary", NULL},		{"probe_address", NULL}, {"fd_store_max", NULL},
-    {"keep_generations", NULL}, {"ready", "tcp"},	 {"ready", "http"},
-    {"ready", "grpc"},
+    {"reuseport", NULL},     {"bind_shim", NULL},	{"compat", NULL},
+    {"live", NULL},	     {"live_interval", NULL},	{"live_timeout", NULL},
+    {"live_failures", NULL}, {"max_unavailable", NULL}, {"canary", NULL},
+    {"probe_address", NULL}, {"fd_store_max", NULL},	{"keep_generations", NULL},
+    {"ready", "tcp"},	     {"ready", "http"},		{"ready", "grpc"},
 };
 
 size_t keys_count(void)

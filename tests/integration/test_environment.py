@@ -44,7 +44,8 @@ def test_the_exact_environment(handover):
     assert notify.startswith("@") and len(notify) > 20
     assert env == {**base, "COLOUR": "blue", "TWO": "a b", "LISTEN_PID": str(dump["pid"]), "LISTEN_FDS": "2",
                    "LISTEN_FDNAMES": "admin:web", "HANDOVER_INSTANCE": h.name, "HANDOVER_POOL": "api", "HANDOVER_SLOT": "0",
-                   "HANDOVER_GENERATION": "1", "HANDOVER_DRAIN_TIMEOUT_USEC": "1500000"}
+                   "HANDOVER_GENERATION": "1", "HANDOVER_DRAIN_TIMEOUT_USEC": "1500000",
+                   "HANDOVER_CHANNEL": f"{h.runtime_dir}/channel.sock"}
 
 
 def test_no_sockets_and_no_watchdog_leave_no_variables(handover):

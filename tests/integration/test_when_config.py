@@ -184,6 +184,7 @@ POOL_REPLACE = {"command": steps("exit-on:TERM:0", "ready", "sleep:1"), "sockets
                 "user": "daemon", "group": "daemon", "supplementary_groups": "daemon", "working_directory": "/tmp", "umask": "0077",
                 "environment": "A=1", "environment_file": "{place}/env", "nice": 1, "oom_score_adj": 1, "limit_nofile": 1000,
                 "limit_core": 0, "stdout": "null", "stderr": "null"}
+POOL_ELSEWHERE = {"handoff": "test_channel.py::test_a_change_of_the_handoff_needs_new_workers"}
 FOLLOWS = {"drain_timeout": ", stop_timeout changed", "stdout": ", stderr changed", "environment_file": ", environment file changed"}
 
 
@@ -204,7 +205,7 @@ def test_every_key_is_in_one_of_the_lists(handover):
     h = handover()
     keys = [tuple(line.split()[:2]) for line in h.run_only("--list-keys", write=False).stdout.splitlines()]
     of = {"supervisor": [*SUPERVISOR], "socket:NAME": ["listen", *SOCKET, *SOCKET_FIXED],
-          "pool:NAME": [*POOL, *POOL_SCALE, *POOL_REPLACE]}
+          "pool:NAME": [*POOL, *POOL_SCALE, *POOL_REPLACE, *POOL_ELSEWHERE]}
     assert sorted(keys) == sorted((section, key) for section, names in of.items() for key in names)
 
 

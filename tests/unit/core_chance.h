@@ -83,6 +83,7 @@ static inline struct pool_params random_params(struct chance *c)
 	    .on_crash_loop = chance_of(c, 900)	 ? CORE_CRASH_LOOP_RETRY
 			     : chance_of(c, 900) ? CORE_CRASH_LOOP_STOP_POOL
 						 : CORE_CRASH_LOOP_EXIT,
+	    .held = chance_of(c, 300),
 	    .start_retry = chance_of(c, 150),
 	};
 }

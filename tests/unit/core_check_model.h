@@ -50,7 +50,7 @@ static inline void check_workers(struct sim *sim, uint32_t p)
 		CHECK(sim, worker->spawned || worker->state == WORKER_STARTING);
 		if (worker->state == WORKER_DRAINING || worker->state == WORKER_DUMPING)
 			CHECK(sim, sim->now <= book->limit && worker->deadline <= book->limit);
-		else if (worker->state != WORKER_SERVING)
+		else if (worker->state != WORKER_SERVING && worker->state != WORKER_HELD)
 			check_patience(sim, worker);
 	}
 	CHECK(sim, memcmp(counts, pool->counts, sizeof(counts)) == 0);
@@ -86,7 +86,11 @@ static inline void check_slot_workers(struct sim *sim, const struct pool *pool, 
 	CHECK(sim, current == NULL || current->state == WORKER_STARTING ||
 		       current->state == WORKER_SERVING);
 	CHECK(sim, next == NULL || next->slot == s);
-	CHECK(sim, next == NULL || next->state == WORKER_STARTING || next->state == WORKER_SERVING);
+	/* only one of a batch is held, and only until the batch is ready */
+	CHECK(sim, next == NULL || next->state == WORKER_STARTING ||
+		       next->state == WORKER_SERVING ||
+		       (next->state == WORKER_HELD && check_is_covered(pool, s) &&
+			pool->rollout.state == ROLLOUT_STARTING));
 	if (slot->restoring) {
 		CHECK(sim, current != NULL && current->state == WORKER_SERVING);
 		CHECK(sim, next != NULL || slot->restart_at != NEVER);
@@ -137,7 +141,8 @@ static inline void check_slots(struct sim *sim, uint32_t p)
 	CHECK(sim, looping == pool->looping && restoring == pool->restoring);
 	CHECK(sim, served == pool->served);
 	/* nobody serves or starts without a slot: he would be forgotten */
-	CHECK(sim, held == pool->counts[WORKER_STARTING] + pool->counts[WORKER_SERVING]);
+	CHECK(sim, held == pool->counts[WORKER_STARTING] + pool->counts[WORKER_HELD] +
+			       pool->counts[WORKER_SERVING]);
 }
 
 static inline usec_t check_timer(const struct pool *pool, uint32_t id)

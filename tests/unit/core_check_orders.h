@@ -11,8 +11,10 @@ static inline bool check_may_become(enum worker_state from, enum worker_state to
 {
 	static const uint8_t allowed[WORKER_STATE_COUNT] = {
 	    [WORKER_GONE] = 1 << WORKER_STARTING,
-	    [WORKER_STARTING] = 1 << WORKER_SERVING | 1 << WORKER_DRAINING | 1 << WORKER_DUMPING |
-				1 << WORKER_KILLED | 1 << WORKER_GONE,
+	    [WORKER_STARTING] = 1 << WORKER_SERVING | 1 << WORKER_HELD | 1 << WORKER_DRAINING |
+				1 << WORKER_DUMPING | 1 << WORKER_KILLED | 1 << WORKER_GONE,
+	    [WORKER_HELD] = 1 << WORKER_SERVING | 1 << WORKER_DRAINING | 1 << WORKER_DUMPING |
+			    1 << WORKER_KILLED | 1 << WORKER_GONE,
 	    [WORKER_SERVING] =
 		1 << WORKER_DRAINING | 1 << WORKER_DUMPING | 1 << WORKER_KILLED | 1 << WORKER_GONE,
 	    [WORKER_DRAINING] = 1 << WORKER_DUMPING | 1 << WORKER_KILLED | 1 << WORKER_GONE,
@@ -190,7 +192,8 @@ static inline void check_batch(struct sim *sim, const struct order *order)
 	for (uint32_t w = 0; w < pool->capacity; w++) {
 		const struct check_worker *worker = &entry->workers[w];
 
-		surge += (worker->state == WORKER_STARTING || worker->state == WORKER_SERVING) &&
+		surge += (worker->state == WORKER_STARTING || worker->state == WORKER_HELD ||
+			  worker->state == WORKER_SERVING) &&
 			 worker->slot >= order->slot && worker->slot < order->slot + order->count;
 	}
 	CHECK(sim, order->count > 0);
@@ -222,6 +225,11 @@ static inline void check_order(struct sim *sim, size_t n, bool commits)
 		CHECK(sim, entry->live <= most);
 		CHECK(sim, check_worker(sim, &order->worker)->serial == order->worker.serial);
 		CHECK(sim, check_worker(sim, &order->worker)->state == WORKER_STARTING);
+		break;
+	case ORDER_SEND_SOCKETS:
+		CHECK(sim, n > 0 && order[-1].kind == ORDER_STATE &&
+			       order[-1].from == WORKER_HELD && order[-1].to == WORKER_SERVING &&
+			       order[-1].worker.index == order->worker.index);
 		break;
 	case ORDER_SIGNAL:
 	case ORDER_KILL:

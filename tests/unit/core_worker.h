@@ -56,9 +56,10 @@ static inline const char *plan_words(void)
 				      order->sig, order->value);
 		else
 			n += snprintf(words + n, sizeof(words) - n, "%s%s", space,
-				      order->kind == ORDER_KILL	   ? "kill"
-				      : order->kind == ORDER_SPAWN ? "spawn"
-								   : "?");
+				      order->kind == ORDER_KILL		  ? "kill"
+				      : order->kind == ORDER_SPAWN	  ? "spawn"
+				      : order->kind == ORDER_SEND_SOCKETS ? "sockets"
+									  : "?");
 	}
 	return words;
 }
@@ -102,6 +103,18 @@ static inline void to_delayed(struct worker *worker, struct pool_params *numbers
 static inline void to_serving(struct worker *worker, struct pool_params *numbers)
 {
 	to_starting(worker, numbers);
+	step(worker, WORKER_EVENT_READY, 0, END_NONE, NOW);
+}
+
+static inline void to_to_be_held(struct worker *worker, struct pool_params *numbers)
+{
+	numbers->held = true;
+	to_starting(worker, numbers);
+}
+
+static inline void to_held(struct worker *worker, struct pool_params *numbers)
+{
+	to_to_be_held(worker, numbers);
 	step(worker, WORKER_EVENT_READY, 0, END_NONE, NOW);
 }
 

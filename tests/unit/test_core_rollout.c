@@ -29,6 +29,40 @@ static void all_at_once(void **state)
 	assert_int_equal(instance_deadline(sim->instance), NEVER);
 }
 
+static void tell_ready(struct sim *sim, uint32_t slot)
+{
+	const struct pool *pool = sim_pool(sim, 0);
+
+	sim_tell(sim, &pool->workers[pool->slots[slot].next].ref, WORKER_EVENT_READY);
+}
+
+/* handoff = channel: nobody has a socket before all of the batch are ready. */
+static void held_until_the_last(void **state)
+{
+	struct sim *sim = *state;
+
+	check_start(sim, 3);
+	check_roll(sim, 0)->held = true;
+	sim_rule(sim, 0, 2)->ready_after = 1 * SEC;
+	sim_reload(sim, 1);
+	sim_run(sim, 1 * SEC - 1);
+	assert_int_equal(sim_pool(sim, 0)->counts[WORKER_STARTING], 3);
+	tell_ready(sim, 0);
+	tell_ready(sim, 1);
+	assert_int_equal(sim_pool(sim, 0)->counts[WORKER_HELD], 2);
+	assert_int_equal(sim_count(sim, ORDER_SEND_SOCKETS, 0), 0);
+	assert_int_equal(sim_serving(sim, 0, 1), 3);
+	sim_run(sim, 1);
+	assert_int_equal(sim_count(sim, ORDER_SEND_SOCKETS, 0), 3);
+	assert_int_equal(sim_serving(sim, 0, 2), 3);
+	assert_int_equal(sim_answers(sim, 1, RESULT_COMMITTED), 1);
+	/* one that comes after a crash waits for nobody */
+	sim_crash(sim, 0, 0);
+	sim_run(sim, 2 * SEC);
+	assert_int_equal(sim_count(sim, ORDER_SEND_SOCKETS, 0), 4);
+	assert_int_equal(sim_serving(sim, 0, 2), 3);
+}
+
 /* One at a time, slot by slot: never more than one too many. */
 static void one_by_one(void **state)
 {
@@ -240,6 +274,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    STORY(all_at_once),
+	    STORY(held_until_the_last),
 	    STORY(one_by_one),
 	    STORY(by_quarters),
 	    STORY(watched_for_min_ready),

@@ -3,8 +3,8 @@
 #include "core_worker.h"
 
 /* Whoever adds a state or an event has to say here what is to follow in every cell. */
-_Static_assert(WORKER_STATE_COUNT == 6, "a new state needs rows in lives[]");
-_Static_assert(WORKER_EVENT_COUNT == 12, "a new event needs a cell in every row of lives[]");
+_Static_assert(WORKER_STATE_COUNT == 7, "a new state needs rows in lives[]");
+_Static_assert(WORKER_EVENT_COUNT == 13, "a new event needs a cell in every row of lives[]");
 
 /*
  * What each event brings, in each state (and in each condition that makes a difference): the
@@ -26,6 +26,7 @@ static const struct life lives[] = {
 	 [WORKER_EVENT_SPAWNED] = "",
 	 [WORKER_EVENT_SPAWN_FAILED] = "",
 	 [WORKER_EVENT_READY] = "",
+	 [WORKER_EVENT_RELEASE] = "",
 	 [WORKER_EVENT_STOPPING] = "",
 	 [WORKER_EVENT_EXITED] = "",
 	 [WORKER_EVENT_EXTEND] = "",
@@ -43,6 +44,7 @@ static const struct life lives[] = {
 	 [WORKER_EVENT_SPAWNED] = "",
 	 [WORKER_EVENT_SPAWN_FAILED] = "starting>gone",
 	 [WORKER_EVENT_READY] = "",
+	 [WORKER_EVENT_RELEASE] = "",
 	 [WORKER_EVENT_STOPPING] = "",
 	 [WORKER_EVENT_EXITED] = "starting>gone",
 	 [WORKER_EVENT_EXTEND] = "",
@@ -60,6 +62,7 @@ static const struct life lives[] = {
 	 [WORKER_EVENT_SPAWNED] = "",
 	 [WORKER_EVENT_SPAWN_FAILED] = "starting>gone",
 	 [WORKER_EVENT_READY] = "starting>serving",
+	 [WORKER_EVENT_RELEASE] = "",
 	 [WORKER_EVENT_STOPPING] = "starting>draining:own wish",
 	 [WORKER_EVENT_EXITED] = "starting>gone",
 	 [WORKER_EVENT_EXTEND] = "",
@@ -77,6 +80,7 @@ static const struct life lives[] = {
 	 [WORKER_EVENT_SPAWNED] = "",
 	 [WORKER_EVENT_SPAWN_FAILED] = "starting>gone",
 	 [WORKER_EVENT_READY] = "starting>serving",
+	 [WORKER_EVENT_RELEASE] = "",
 	 [WORKER_EVENT_STOPPING] = "starting>draining:own wish",
 	 [WORKER_EVENT_EXITED] = "starting>gone",
 	 [WORKER_EVENT_EXTEND] = "",
@@ -87,6 +91,42 @@ static const struct life lives[] = {
 	 [WORKER_EVENT_DRAIN] = "starting>draining:stop signal:15/1000",
 	 [WORKER_EVENT_KILL] = "starting>killed:stop kill",
      }},
+    {"starting, to be held",
+     WORKER_STARTING,
+     to_to_be_held,
+     {
+	 [WORKER_EVENT_SPAWNED] = "",
+	 [WORKER_EVENT_SPAWN_FAILED] = "starting>gone",
+	 [WORKER_EVENT_READY] = "starting>held",
+	 [WORKER_EVENT_RELEASE] = "",
+	 [WORKER_EVENT_STOPPING] = "starting>draining:own wish",
+	 [WORKER_EVENT_EXITED] = "starting>gone",
+	 [WORKER_EVENT_EXTEND] = "",
+	 [WORKER_EVENT_PING] = "",
+	 [WORKER_EVENT_TRIGGER] = "starting>dumping:watchdog signal:6/500",
+	 [WORKER_EVENT_SET_WATCHDOG] = "",
+	 [WORKER_EVENT_TIME] = "starting>draining:not ready in time signal:15/6000",
+	 [WORKER_EVENT_DRAIN] = "starting>draining:stop signal:15/1000",
+	 [WORKER_EVENT_KILL] = "starting>killed:stop kill",
+     }},
+    {"held",
+     WORKER_HELD,
+     to_held,
+     {
+	 [WORKER_EVENT_SPAWNED] = "",
+	 [WORKER_EVENT_SPAWN_FAILED] = "",
+	 [WORKER_EVENT_READY] = "",
+	 [WORKER_EVENT_RELEASE] = "held>serving sockets",
+	 [WORKER_EVENT_STOPPING] = "held>draining:own wish",
+	 [WORKER_EVENT_EXITED] = "held>gone",
+	 [WORKER_EVENT_EXTEND] = "",
+	 [WORKER_EVENT_PING] = "",
+	 [WORKER_EVENT_TRIGGER] = "held>dumping:watchdog signal:6/500",
+	 [WORKER_EVENT_SET_WATCHDOG] = "",
+	 [WORKER_EVENT_TIME] = "held>dumping:watchdog signal:6/500",
+	 [WORKER_EVENT_DRAIN] = "held>draining:stop signal:15/1000",
+	 [WORKER_EVENT_KILL] = "held>killed:stop kill",
+     }},
     {"serving",
      WORKER_SERVING,
      to_serving,
@@ -94,6 +134,7 @@ static const struct life lives[] = {
 	 [WORKER_EVENT_SPAWNED] = "",
 	 [WORKER_EVENT_SPAWN_FAILED] = "",
 	 [WORKER_EVENT_READY] = "",
+	 [WORKER_EVENT_RELEASE] = "",
 	 [WORKER_EVENT_STOPPING] = "serving>draining:own wish",
 	 [WORKER_EVENT_EXITED] = "serving>gone",
 	 [WORKER_EVENT_EXTEND] = "",
@@ -111,6 +152,7 @@ static const struct life lives[] = {
 	 [WORKER_EVENT_SPAWNED] = "",
 	 [WORKER_EVENT_SPAWN_FAILED] = "",
 	 [WORKER_EVENT_READY] = "",
+	 [WORKER_EVENT_RELEASE] = "",
 	 [WORKER_EVENT_STOPPING] = "serving>draining:own wish",
 	 [WORKER_EVENT_EXITED] = "serving>gone",
 	 [WORKER_EVENT_EXTEND] = "",
@@ -128,6 +170,7 @@ static const struct life lives[] = {
 	 [WORKER_EVENT_SPAWNED] = "",
 	 [WORKER_EVENT_SPAWN_FAILED] = "",
 	 [WORKER_EVENT_READY] = "",
+	 [WORKER_EVENT_RELEASE] = "",
 	 [WORKER_EVENT_STOPPING] = "",
 	 [WORKER_EVENT_EXITED] = "draining>gone:reload",
 	 [WORKER_EVENT_EXTEND] = "",
@@ -145,6 +188,7 @@ static const struct life lives[] = {
 	 [WORKER_EVENT_SPAWNED] = "",
 	 [WORKER_EVENT_SPAWN_FAILED] = "",
 	 [WORKER_EVENT_READY] = "",
+	 [WORKER_EVENT_RELEASE] = "",
 	 [WORKER_EVENT_STOPPING] = "",
 	 [WORKER_EVENT_EXITED] = "draining>gone:reload",
 	 [WORKER_EVENT_EXTEND] = "",
@@ -162,6 +206,7 @@ static const struct life lives[] = {
 	 [WORKER_EVENT_SPAWNED] = "",
 	 [WORKER_EVENT_SPAWN_FAILED] = "",
 	 [WORKER_EVENT_READY] = "",
+	 [WORKER_EVENT_RELEASE] = "",
 	 [WORKER_EVENT_STOPPING] = "",
 	 [WORKER_EVENT_EXITED] = "draining>gone:own wish",
 	 [WORKER_EVENT_EXTEND] = "",
@@ -179,6 +224,7 @@ static const struct life lives[] = {
 	 [WORKER_EVENT_SPAWNED] = "",
 	 [WORKER_EVENT_SPAWN_FAILED] = "",
 	 [WORKER_EVENT_READY] = "",
+	 [WORKER_EVENT_RELEASE] = "",
 	 [WORKER_EVENT_STOPPING] = "",
 	 [WORKER_EVENT_EXITED] = "dumping>gone:reload",
 	 [WORKER_EVENT_EXTEND] = "",
@@ -196,6 +242,7 @@ static const struct life lives[] = {
 	 [WORKER_EVENT_SPAWNED] = "",
 	 [WORKER_EVENT_SPAWN_FAILED] = "",
 	 [WORKER_EVENT_READY] = "",
+	 [WORKER_EVENT_RELEASE] = "",
 	 [WORKER_EVENT_STOPPING] = "",
 	 [WORKER_EVENT_EXITED] = "killed>gone:reload",
 	 [WORKER_EVENT_EXTEND] = "",
@@ -217,6 +264,8 @@ static const char *event_name(enum worker_event_kind kind)
 		return "SPAWN_FAILED";
 	case WORKER_EVENT_READY:
 		return "READY";
+	case WORKER_EVENT_RELEASE:
+		return "RELEASE";
 	case WORKER_EVENT_STOPPING:
 		return "STOPPING";
 	case WORKER_EVENT_EXITED:

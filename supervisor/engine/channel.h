@@ -1,0 +1,50 @@
+/*
+ * channel.h - what passes between the instance and a worker over channel.sock, beside its
+ * NOTIFY_SOCKET: its sockets, when it is ready for them; why and until when it drains; what it has
+ * in flight. handover-worker(7).
+ */
+#ifndef ENGINE_CHANNEL_H
+#define ENGINE_CHANNEL_H
+
+#include "engine/engine.h"
+
+/* Opens channel.sock in the runtime directory. 0 or -errno, said in the log. */
+int channels_new(struct engine *engine);
+void channels_free(struct engine *engine);
+/* Is channel.sock still what its path leads to? */
+bool channels_are_there(const struct engine *engine);
+/* Makes it anew; connections that there are stay. 0 or -errno. */
+int channels_open_again(struct engine *engine);
+/* A stop begins: all who are connected are told. */
+void channels_lame_duck(struct engine *engine, usec_t left);
+
+/* Has the worker connected? */
+bool channel_is_open(const struct proc *proc);
+/* Sends the sockets of its version. A worker that cannot be given them is killed. */
+void channel_send_sockets(struct proc *proc);
+/* It is to drain; left: its budget. Harmless where there is no channel. */
+void channel_drain(struct proc *proc, enum end_reason reason, usec_t left);
+/* What it counts in its page. False: it has none. */
+bool channel_inflight(const struct proc *proc, uint64_t *ret_inflight);
+/* Closes it; accepts a proc without. */
+void channel_close(struct proc *proc);
+
+/* ---- channel_json.c: the messages. Pure but for memory. ---- */
+
+enum channel_kind { CHANNEL_NOTHING, CHANNEL_READY, CHANNEL_STATUS, CHANNEL_INFLIGHT };
+
+struct channel_message {
+	enum channel_kind kind;
+	char status[NOTIFY_STATUS_MAX]; /* printable */
+};
+
+/* One message of a worker's. False: it cannot be understood; why says so in a few words. Kinds that
+ * are not known are CHANNEL_NOTHING: a newer worker may say more than we know. */
+bool channel_parse(const char *text, size_t len, struct channel_message *ret_message,
+		   const char **ret_why);
+/* What we say. NULL: no memory; caller frees. */
+char *channel_text_sockets(const struct version *version);
+char *channel_text_lame_duck(usec_t deadline);
+char *channel_text_drain(enum end_reason reason, usec_t deadline);
+
+#endif

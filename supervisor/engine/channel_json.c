@@ -1,0 +1,105 @@
+/* channel_json.c - the channel's messages as JSON. */
+#include <string.h>
+
+#include "engine/api_json_internal.h"
+#include "engine/channel.h"
+
+enum { CHANNEL_VERSION = 1 };
+
+static bool refuse(json_t *object, const char **ret_why, const char *why)
+{
+	json_decref(object);
+	*ret_why = why;
+	return false;
+}
+
+static void take_status(const json_t *object, char *status)
+{
+	const char *text = json_string_value(json_object_get(object, "text"));
+	struct buf visible = {.max = NOTIFY_STATUS_MAX - 1};
+
+	buf_add_visible(&visible, text != NULL ? text : "", text != NULL ? strlen(text) : 0);
+	snprintf(status, NOTIFY_STATUS_MAX, "%s", buf_text(&visible));
+	buf_free(&visible);
+}
+
+bool channel_parse(const char *text, size_t len, struct channel_message *ret_message,
+		   const char **ret_why)
+{
+	json_t *object = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+	const char *kind = json_string_value(json_object_get(object, "kind"));
+	struct channel_message message = {.kind = CHANNEL_NOTHING};
+
+	if (!json_is_object(object))
+		return refuse(object, ret_why, "no JSON object");
+	if (json_integer_value(json_object_get(object, "version")) != CHANNEL_VERSION)
+		return refuse(object, ret_why, "no \"version\": 1");
+	if (kind == NULL)
+		return refuse(object, ret_why, "no \"kind\"");
+	if (strcmp(kind, "ready") == 0)
+		message.kind = CHANNEL_READY;
+	else if (strcmp(kind, "inflight") == 0)
+		message.kind = CHANNEL_INFLIGHT;
+	else if (strcmp(kind, "status") == 0)
+		message.kind = CHANNEL_STATUS;
+	if (message.kind == CHANNEL_STATUS)
+		take_status(object, message.status);
+	json_decref(object);
+	*ret_message = message;
+	return true;
+}
+
+static char *dump(json_t *object)
+{
+	char *text = object != NULL ? json_dumps(object, JSON_COMPACT) : NULL;
+
+	json_decref(object);
+	return text;
+}
+
+char *channel_text_sockets(const struct version *version)
+{
+	json_t *names = json_array();
+
+	for (size_t n = 0; n < version->spec->n_sockets; n++)
+		json_array_append_new(names, json_string(version->spec->sockets[n]));
+	return dump(json_pack("{s:i, s:s, s:o}", "version", CHANNEL_VERSION, "kind", "sockets",
+			      "names", names));
+}
+
+char *channel_text_lame_duck(usec_t deadline)
+{
+	return dump(json_pack("{s:i, s:s, s:I}", "version", CHANNEL_VERSION, "kind", "lameduck",
+			      "deadline_usec", (json_int_t)deadline));
+}
+
+/* A worker needs no more of the reason than whether a successor serves. */
+static const char *drain_word(enum end_reason reason)
+{
+	switch (reason) {
+	case END_RELOAD:
+		return "reload";
+	case END_RESTART:
+		return "restart";
+	case END_SCALE:
+		return "scale";
+	case END_STOP:
+		return "stop";
+	case END_REMOVED:
+		return "removed";
+	case END_UNDO:
+	case END_CRASH_LOOP:
+	case END_START_TIMEOUT:
+	case END_WATCHDOG:
+	case END_OWN_WISH:
+	case END_NONE:
+		break;
+	}
+	return "undo";
+}
+
+char *channel_text_drain(enum end_reason reason, usec_t deadline)
+{
+	return dump(json_pack("{s:i, s:s, s:s, s:I}", "version", CHANNEL_VERSION, "kind", "drain",
+			      "reason", drain_word(reason), "deadline_usec", (json_int_t)deadline));
+}

@@ -1,0 +1,218 @@
+"""handoff = channel: sockets over channel.sock once a worker is ready, and what else is said there."""
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+
+import pytest
+
+from when import quiet_counts
+from harness import ROOT, call, is_refused, rpc, wait_until
+
+
+def worker(h, *step):
+    return shlex.join(["/usr/bin/python3", os.path.join(ROOT, "tests/workers/channel-worker.py"), h.path("notes"), *step])
+
+
+def notes(h, what=None, **more):
+    """What the workers have noted so far, the oldest first."""
+    try:
+        with open(h.path("notes"), encoding="utf-8") as file:
+            all_notes = [json.loads(line) for line in file]
+    except FileNotFoundError:
+        all_notes = []
+    return [n for n in all_notes if (what is None or n["what"] == what) and all(n[key] == value for key, value in more.items())]
+
+
+def channel_pool(h, *step, **keys):
+    h.pool("api", worker(h, *(step or ("connect", "ready", "sockets", "serve"))), handoff="channel", **{"sockets": "web", **keys})
+
+
+def test_sockets_come_when_all_are_ready(handover):
+    """Nobody accepts before it was sent its sockets, and nobody is sent them before the last of the batch is ready."""
+    h = handover()
+    port, flag = h.socket("web"), h.path("go")
+    channel_pool(h, workers=3)
+    h.start()
+    assert call(port, "add", a=1, b=2)["sum"] == 3
+    channel_pool(h, "connect", "ready", "sockets", "serve", workers=3)
+    h.section("pool:api", command=worker(h, "connect", f"await:{flag}-%n", "ready", "sockets", "serve"))
+    h.write()
+    h.signal(signal.SIGHUP)
+    for slot in (0, 1):
+        with open(f"{flag}-{slot}", "w", encoding="utf-8"):
+            pass
+    h.wait(lambda: len(h.pids("api", "held")) == 2, "two to be held")
+    assert [call(port, "add", a=1, b=2)["generation"] for _ in range(20)] == [1] * 20
+    assert h.pool_status("api")["starting"] == 3 and not notes(h, "sockets", generation=2)
+    with open(f"{flag}-2", "w", encoding="utf-8"):
+        pass
+    h.wait_log("reload 2 committed")
+    h.wait(lambda: {call(port, "add", a=1, b=2)["generation"] for _ in range(20)} == {2}, "the new ones alone")
+    sent = {n["pid"]: n["at"] for n in notes(h, "sockets")}
+    assert len(sent) == 6 and all(n["at"] >= sent[n["pid"]] for n in notes(h, "accepted"))
+    h.wait_log("is ready and waits for its sockets", 6)
+
+
+def test_a_worker_that_crashed_is_given_them_at_once(handover):
+    h = handover()
+    port = h.socket("web")
+    channel_pool(h, workers=2)
+    h.start()
+    killed = h.pids()[0]
+    os.kill(killed, signal.SIGKILL)
+    h.wait(lambda: len(set(h.pids()) - {killed}) == 2, "its successor")
+    h.wait(lambda: len(notes(h, "sockets")) == 3, "the successor to have them")
+    assert call(port, "add", a=1, b=2)["sum"] == 3
+
+
+def test_none_is_lost_through_reloads(handover):
+    h = handover()
+    port = h.socket("web")
+    channel_pool(h, workers=2)
+    h.start()
+    answered = 0
+    for generation in range(2, 7):
+        h.signal(signal.SIGHUP)
+        while not h.count_log(rf"reload {generation} committed"):
+            assert call(port, "add", a=answered, b=1)["sum"] == answered + 1
+            answered += 1
+    assert answered > 0
+
+
+def test_why_and_until_when(handover):
+    h = handover()
+    h.supervisor(lame_duck="300ms")
+    h.socket("web")
+    channel_pool(h, drain_timeout="5s", stop_timeout="3s")
+    h.start()
+    h.good_reload(wait="drained")
+    drain = notes(h, "drain", generation=1)
+    assert len(drain) == 1 and drain[0]["message"]["reason"] == "reload"
+    assert 4.5 < drain[0]["message"]["deadline_usec"] / 1e6 - drain[0]["at"] <= 5
+    h.stop()
+    lame, drain = notes(h, "lameduck", generation=2), notes(h, "drain", generation=2)
+    assert len(lame) == 1 and len(drain) == 1
+    assert lame[0]["at"] < drain[0]["at"] and drain[0]["message"]["reason"] == "stop"
+    assert 0 < lame[0]["message"]["deadline_usec"] / 1e6 - lame[0]["at"] <= 0.3
+    assert 2.5 < drain[0]["message"]["deadline_usec"] / 1e6 - drain[0]["at"] <= 3
+
+
+def test_a_channel_beside_inheritance(handover):
+    h = handover()
+    h.socket("web")
+    h.pool("api", worker(h, "connect", "page:7", "say:" + '{"version": 1, "kind": "status", "text": "warm"}', "ready", "listen"), sockets="web")
+    h.start()
+    row = h.wait(lambda: next((w for w in h.workers() if w["inflight"] == 7 and w["status"] == "warm"), None), "status and page")
+    assert row["state"] == "serving" and not notes(h, "sockets")
+    h.signal(signal.SIGTERM)
+    h.wait(lambda: notes(h, "drain"), "why")
+    os.kill(row["pid"], signal.SIGKILL)
+    h.wait_exit(0)
+
+
+def test_ready_without_a_channel_waits_for_it(handover):
+    h = handover()
+    h.socket("web")
+    flag = h.path("go")
+    channel_pool(h, "notify:READY=1", f"await:{flag}", "connect", "sockets", "serve")
+    h.launch()
+    h.wait_log("pid \\d+ started")
+    with open(flag, "w", encoding="utf-8"):
+        pass
+    h.wait_log("is ready: 1 workers? serve")
+
+
+def test_never_connected_is_not_ready_in_time(handover):
+    h = handover()
+    h.socket("web")
+    channel_pool(h, "notify:READY=1", "hang", start_timeout="500ms", drain_timeout="100ms")
+    h.end_early(code=1)
+    assert re.search("was not ready within 500 ms", h.log), h.log
+
+
+@pytest.mark.parametrize("what", ["not json", '{"version": 2, "kind": "ready"}', '{"version": 1}', "[1]", '{"version": 1, "kind": "inflight"}',
+                                  "x" * 20000])
+def test_rubbish_is_ignored_and_told_of(handover, what):
+    h = handover()
+    port = h.socket("web")
+    channel_pool(h, "connect", f"say:{what}", "ready", "sockets", "serve")
+    h.start()
+    why = {"n": "no JSON object", "[": "no JSON object", "x": "it is too long, or has several descriptors"}.get(what[0])
+    why = why or {'{"version": 2, "kind": "ready"}': 'no "version": 1', '{"version": 1}': 'no "kind"'}.get(what, '"inflight" without a page of counters')
+    h.wait_log(rf"warning pool api slot 0 generation 1 pid \d+: ignoring a message over its channel that cannot be understood: {re.escape(why)} \(1 so far\)")
+    assert call(port, "add", a=1, b=2)["sum"] == 3
+
+
+def test_descriptors_that_nobody_asked_for_do_not_leak(handover):
+    h = handover()
+    h.socket("web")
+    h.pool("api", worker(h, "connect", "ready", *['send-fd:{"version": 1, "kind": "status", "text": "x"}'] * 50, "listen"), sockets="web")
+    h.start()
+    h.wait(lambda: h.workers()[0]["status"] == "x", "its status")
+    wait_until(lambda: sum(os.readlink(f"/proc/{h.pid}/fd/{fd}") == "/dev/null" for fd in os.listdir(f"/proc/{h.pid}/fd")) <= 2,
+               "no descriptors of the worker's /dev/null to be left")
+
+
+@pytest.mark.parametrize("step", ["exit:1", "close", "hang"])
+@pytest.mark.parametrize("before", [["connect"], ["connect", "ready"], ["connect", "ready", "sockets"]])
+def test_the_end_at_every_step(handover, before, step):
+    """A new version whose workers end, close or hang at each step: the old one serves on."""
+    h = handover()
+    port = h.socket("web")
+    channel_pool(h, start_timeout="1s", drain_timeout="200ms", min_ready="300ms")
+    h.start()
+    old, had = h.pids(), quiet_counts(h).descriptors
+    h.section("pool:api", command=worker(h, *before, step, "hang"))
+    h.write()
+    if step != "exit:1" and "ready" in before:
+        h.reload()  # a worker that says that it is ready is believed
+    else:
+        h.bad_reload()
+        assert h.pids() == old and call(port, "add", a=1, b=2)["sum"] == 3
+        h.wait(lambda: len(h.workers()) == 1, "the new one to be gone")
+        assert len(quiet_counts(h).descriptors) == len(had)
+
+
+def test_a_stranger_is_turned_away(handover):
+    h = handover()
+    h.socket("web")
+    channel_pool(h)
+    h.start()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
+        sock.connect(h.path("run/channel.sock"))
+        sock.settimeout(10)
+        assert sock.recv(1) == b""
+    h.wait_log(rf"channel.sock: turning pid {os.getpid()} uid {os.getuid()} away, which is no worker of ours")
+
+
+def test_channel_sock_is_made_anew(handover):
+    h = handover()
+    h.socket("web")
+    channel_pool(h)
+    h.start()
+    os.unlink(h.path("run/channel.sock"))
+    h.wait_log("channel.sock was deleted: made anew")
+    h.good_reload(wait="drained")
+
+
+def test_a_delay_cannot_tell(handover):
+    h = handover()
+    h.socket("web")
+    h.pool("api", rpc(), handoff="channel", ready="delay:1s", sockets="web")
+    h.end_early(code=78)
+    assert ("[pool:api] ready: with handoff = channel a worker gets its sockets once it is ready, which a delay cannot tell: use notify, fd or "
+            "exec") in h.log
+
+
+def test_a_change_of_the_handoff_needs_new_workers(handover):
+    h = handover()
+    port = h.socket("web")
+    channel_pool(h)
+    h.start()
+    h.pool("api", rpc(), handoff="inherit")
+    h.write()
+    assert "handoff changed" in str(h.good_reload(changed=True)) or h.count_log("handoff")
+    assert call(port, "info")["generation"] == 2
