@@ -6,7 +6,12 @@ DESTDIR  ?=
 UNITDIR  ?= $(PREFIX)/lib/systemd/system
 # plain | clang | asan (ASan + UBSan) | clang-asan
 VARIANT  ?= plain
-BUILD    ?= build/$(VARIANT)
+# no: without libsystemd; sockets and notifications work all the same, nothing is asked over D-Bus
+WITH_SYSTEMD ?= yes
+ifeq ($(filter yes no,$(WITH_SYSTEMD)),)
+$(error WITH_SYSTEMD=$(WITH_SYSTEMD) is not known: yes or no)
+endif
+BUILD    ?= build/$(VARIANT)$(if $(filter no,$(WITH_SYSTEMD)),-without-systemd)
 
 SAN      := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CC_plain := gcc
@@ -24,17 +29,17 @@ $(error VARIANT=$(VARIANT) is not known: plain, clang, asan or clang-asan)
 endif
 WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Werror
 CFLAGS   ?=
-ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE -DHANDOVER_VERSION='"$(VERSION)"' $(WARN) $(OPT_$(VARIANT)) -fPIE -Ilib -Isupervisor -MMD -MP $(CFLAGS)
+ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE -DHANDOVER_VERSION='"$(VERSION)"' -DWITH_SYSTEMD=$(if $(filter no,$(WITH_SYSTEMD)),0,1) $(WARN) $(OPT_$(VARIANT)) -fPIE -Ilib -Isupervisor -MMD -MP $(CFLAGS)
 ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(filter -fsanitize%,$(OPT_$(VARIANT))) $(LDFLAGS)
 
 objects   = $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard $(1))))
 BASE     := $(call objects,lib/base/*.c)
 CORE     := $(call objects,supervisor/core/*.c)
-SYSTEM   := $(call objects,supervisor/system/*.c)
+SYSTEM   := $(filter-out %/$(if $(filter no,$(WITH_SYSTEMD)),systemd_bus.o,systemd_bus_none.o),$(call objects,supervisor/system/*.c))
 ENGINE   := $(call objects,supervisor/engine/*.c)
 CLI      := $(call objects,supervisor/cli/*.c)
 MAIN     := $(call objects,supervisor/main.c)
-SYSTEM_LIBS := -linih -lsystemd
+SYSTEM_LIBS := -linih $(if $(filter yes,$(WITH_SYSTEMD)),-lsystemd)
 DAEMON_LIBS := $(SYSTEM_LIBS) -levent_core -levent_extra -ljansson
 CLI_LIBS := $(SYSTEM_LIBS) -lcurl -ljansson -lsmartcols
 
@@ -49,7 +54,7 @@ PROGRAMS := $(BUILD)/handoverd $(BUILD)/handover
 TOOLS    := $(BUILD)/rpc-worker $(BUILD)/rpc-load $(HELPERS)
 
 .PHONY: all programs tools grpc unit deps-build deps-test deps-grpc deps-lint help demo test test-all test-unit \
-	test-integration test-systemd lint lint-format lint-layers lint-core lint-scripts lint-man lint-clang format install clean
+	test-integration test-systemd test-without-systemd lint lint-format lint-layers lint-core lint-scripts lint-man lint-clang format install clean
 all: programs
 
 help:
@@ -132,9 +137,15 @@ test: deps-test
 	@$(MAKE) --no-print-directory -s test-unit
 	@$(MAKE) --no-print-directory -s test-integration
 	@$(MAKE) --no-print-directory -s test-systemd
+# built without libsystemd: what uses it is not there, and all else is the same
+test-without-systemd: deps-test
+	@$(MAKE) --no-print-directory -s -j2 WITH_SYSTEMD=no programs tools unit
+	@$(MAKE) --no-print-directory -s WITH_SYSTEMD=no test-unit
+	@tests/without-systemd.sh $(abspath build/$(VARIANT)-without-systemd) $(VARIANT)
 # the same in every way in which it can be built
 test-all: test
 	@for variant in asan clang clang-asan; do $(MAKE) --no-print-directory test VARIANT=$$variant || exit 1; done
+	@$(MAKE) --no-print-directory test-without-systemd
 
 lint: lint-layers lint-format lint-clang lint-scripts lint-man
 # sanitizers add symbols of their own: the purity of the core is shown on the plain objects
@@ -167,11 +178,14 @@ install: programs
 	install -m 644 packaging/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 644 README.md NEWS LICENSE docs/*.md $(DESTDIR)$(PREFIX)/share/doc/handover
 	install -m 644 conf/*.ini $(DESTDIR)$(PREFIX)/share/doc/handover/conf
-	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/handover
+	install -d $(DESTDIR)/etc/handover
+ifeq ($(WITH_SYSTEMD),yes)
+	install -d $(DESTDIR)$(UNITDIR)
 	sed 's,@PREFIX@,$(PREFIX),g' packaging/systemd/handover@.service.in >$(DESTDIR)$(UNITDIR)/handover@.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/handover@.service
 	install -d $(DESTDIR)$(PREFIX)/share/doc/handover/systemd
 	install -m 644 packaging/systemd/example/* $(DESTDIR)$(PREFIX)/share/doc/handover/systemd
+endif
 	install -D -m 644 packaging/completions/handover.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/handover
 	install -D -m 644 packaging/completions/_handover $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_handover
 	install -D -m 644 packaging/completions/handover.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/handover.fish

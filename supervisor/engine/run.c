@@ -194,6 +194,12 @@ static int run_build(struct engine *engine, const struct engine_options *options
 	rundir_watch(engine);
 	engine->model->lame_duck = spec->lame_duck;
 	engine->n_passed = systemd_take_fds(&engine->passed);
+	if (engine->n_passed < 0) {
+		log_error("cannot use the sockets of the service manager (LISTEN_PID, LISTEN_FDS, "
+			  "LISTEN_FDNAMES): %s",
+			  strerror(-engine->n_passed));
+		return engine->n_passed;
+	}
 	return wishes_start(engine, config);
 }
 

@@ -129,5 +129,6 @@ void check_unit(const struct config *config, const char *name, struct config_pro
 		buf_printf(summary, "%s: time-outs not checked: %s\n",
 			   name != NULL ? name : "our unit",
 			   r == -ENOENT || r == -ECONNREFUSED ? "there is no systemd to ask here"
+			   : r == -EOPNOTSUPP		      ? "built without systemd"
 							      : strerror(-r));
 }

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -116,26 +115,87 @@ usec_t systemd_watchdog_interval(void)
 	return interval;
 }
 
-int systemd_take_fds(struct systemd_fd **ret_fds)
-{
-	struct systemd_fd *list;
-	char **names = NULL;
-	int n;
+/* ---- descriptors that are passed to us: sd_listen_fds(3)'s protocol ---- */
 
-	n = sd_listen_fds_with_names(1, &names);
+enum { LISTEN_FDS_FIRST = 3, LISTEN_FDS_MAX = 65536 };
+
+/* How many are meant for this process: 0, or -EINVAL where that is no number. */
+static int listen_count(void)
+{
+	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+	uint64_t whose, n;
+
+	if (pid == NULL || fds == NULL)
+		return 0;
+	if (parse_uint(pid, 1, INT32_MAX, &whose) < 0)
+		return -EINVAL;
+	if (whose != (uint64_t)getpid())
+		return 0;
+	return parse_uint(fds, 0, LISTEN_FDS_MAX, &n) < 0 ? -EINVAL : (int)n;
+}
+
+/* Cuts the next name off the list; who passes no names at all means "unknown". */
+static char *listen_name(const char **names)
+{
+	const char *name = *names;
+	size_t len;
+
+	if (name == NULL)
+		return strdup("unknown");
+	len = strcspn(name, ":");
+	*names = name[len] == ':' ? name + len + 1 : "";
+	return strndup(name, len);
+}
+
+static size_t listen_names(const char *names)
+{
+	size_t n = 1;
+
+	for (; *names != '\0'; names++)
+		n += *names == ':';
+	return n;
+}
+
+static void listen_free(struct systemd_fd *list, int n)
+{
+	for (int i = 0; list != NULL && i < n; i++)
+		free(list[i].name);
+	free(list);
+}
+
+static int listen_take(struct systemd_fd **ret_fds)
+{
+	const char *names = getenv("LISTEN_FDNAMES");
+	struct systemd_fd *list;
+	int n = listen_count(), r = 0;
+
 	if (n <= 0)
 		return n;
+	if (names != NULL && listen_names(names) != (size_t)n)
+		return -EINVAL;
 	list = calloc((size_t)n, sizeof(*list));
-	for (int i = 0; i < n; i++) {
-		if (list != NULL)
-			list[i] =
-			    (struct systemd_fd){.fd = SD_LISTEN_FDS_START + i, .name = names[i]};
-		else
-			free(names[i]);
-	}
-	free(names);
 	if (list == NULL)
 		return -ENOMEM;
+	for (int i = 0; r == 0 && i < n; i++) {
+		list[i].fd = LISTEN_FDS_FIRST + i;
+		list[i].name = listen_name(&names);
+		r = list[i].name == NULL ? -ENOMEM : fd_set_cloexec(list[i].fd);
+	}
+	if (r < 0) {
+		listen_free(list, n);
+		return r;
+	}
 	*ret_fds = list;
+	return n;
+}
+
+int systemd_take_fds(struct systemd_fd **ret_fds)
+{
+	int n = listen_take(ret_fds);
+
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_FDNAMES");
+	unsetenv("LISTEN_PIDFDID");
 	return n;
 }

@@ -38,7 +38,8 @@ struct systemd_fd {
 /*
  * Descriptors passed at our start, with their names; sets CLOEXEC on all and removes LISTEN_* from
  * our environment. The list (one block), its names and descriptors are the caller's. Returns their
- * number or -errno; with 0, *ret_fds is left as it was.
+ * number; -EINVAL: LISTEN_FDS, LISTEN_PID or the number of names is wrong; -EBADF: one is not open;
+ * -errno. With 0 and less, *ret_fds is left as it was.
  */
 int systemd_take_fds(struct systemd_fd **ret_fds);
 

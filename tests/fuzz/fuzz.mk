@@ -10,7 +10,7 @@ SOURCES   += $(wildcard tests/fuzz/*.[ch])
 FUZZ_SAN    := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 FUZZ_CFLAGS := $(filter-out $(OPT_$(VARIANT)),$(ALL_CFLAGS)) -O1 -g $(FUZZ_SAN)
 fuzz_objects = $(patsubst %.c,$(FUZZ)/obj/%.o,$(sort $(wildcard $(1))))
-FUZZ_COMMON := $(call fuzz_objects,lib/base/*.c supervisor/system/*.c)
+FUZZ_COMMON := $(filter-out %/systemd_bus_none.o,$(call fuzz_objects,lib/base/*.c supervisor/system/*.c))
 # What a target wants of the upper layers.
 FUZZ_WANTS_request := supervisor/engine/api_json_ask.c
 FUZZ_WANTS_output  := supervisor/engine/output_line.c

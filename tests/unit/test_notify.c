@@ -3,7 +3,9 @@
 #include "notify_support.h"
 
 #include <signal.h>
+#if WITH_SYSTEMD
 #include <systemd/sd-daemon.h>
+#endif
 
 #include "system/proc.h"
 
@@ -373,7 +375,12 @@ static void test_libsystemd_speaks_to_us(void **state)
 	(void)state;
 
 	setenv("NOTIFY_SOCKET", pair.address, 1);
+#if WITH_SYSTEMD
 	assert_true(sd_notifyf(0, "READY=1\nSTATUS=%s", "by libsystemd") > 0);
+#else
+	close_pair(&pair);
+	skip();
+#endif
 	assert_int_equal(notify_receive(pair.receiver, &message, &sender), 1);
 	assert_true(message.ready);
 	assert_string_equal(message.status, "by libsystemd");

@@ -69,6 +69,57 @@ static void take_two(void *arg)
 		_exit(6);
 }
 
+/* What is wrong is told, and not half taken. */
+static void take_none(void *arg)
+{
+	static const struct {
+		const char *fds, *names;
+		int result;
+	} rows[] = {
+	    {"2", "web", -EINVAL}, {"2", "web:admin:more", -EINVAL},
+	    {"1", "", 1},	   {"two", NULL, -EINVAL},
+	    {"-1", NULL, -EINVAL}, {"65537", NULL, -EINVAL},
+	    {"900", NULL, -EBADF}, {"0", NULL, 0},
+	    {"1", NULL, 1},	   {"99999999999999999999", NULL, -EINVAL},
+	};
+	struct systemd_fd *list;
+	char pid[16];
+	(void)arg;
+
+	snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	dup2(1, 3);
+	for (size_t n = 0; n < sizeof(rows) / sizeof(*rows); n++) {
+		setenv("LISTEN_PID", pid, 1);
+		setenv("LISTEN_FDS", rows[n].fds, 1);
+		if (rows[n].names != NULL)
+			setenv("LISTEN_FDNAMES", rows[n].names, 1);
+		list = NULL;
+		if (systemd_take_fds(&list) != rows[n].result ||
+		    (list != NULL) != (rows[n].result > 0) || getenv("LISTEN_FDNAMES") != NULL)
+			_exit((int)n + 1);
+		if (list != NULL &&
+		    strcmp(list[0].name, rows[n].names != NULL ? rows[n].names : "unknown") != 0)
+			_exit(100);
+		if (list != NULL)
+			free(list[0].name);
+		free(list);
+	}
+	setenv("LISTEN_PID", "me", 1);
+	setenv("LISTEN_FDS", "1", 1);
+	if (systemd_take_fds(&list) != -EINVAL)
+		_exit(101);
+}
+
+static void test_systemd_refuses_fds(void **state)
+{
+	int status;
+	pid_t pid = support_fork(take_none, NULL);
+	(void)state;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 static void test_systemd_take_fds(void **state)
 {
 	int status;
@@ -84,6 +135,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_systemd_notify),
 	    cmocka_unit_test(test_systemd_take_fds),
+	    cmocka_unit_test(test_systemd_refuses_fds),
 	};
 
 	return cmocka_run_group_tests_name("systemd", tests, NULL, NULL);
