@@ -172,6 +172,8 @@ void proc_kill(struct proc *proc)
 	reap_signal(proc->pidfd, SIGKILL, 0);
 }
 
+static void proc_hear_last_words(struct proc *proc);
+
 static void proc_exited(evutil_socket_t fd, short what, void *arg)
 {
 	struct proc *proc = arg;
@@ -183,6 +185,7 @@ static void proc_exited(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (engine_turn_is_long(engine) || reap_peek(fd, &proc->exit) == 0)
 		return;
+	proc_hear_last_words(proc);
 	/* while the zombie holds its pid, the group cannot be anybody else's: what it left behind
 	 * ends with it */
 	reap_kill_group(proc->pid);
@@ -337,35 +340,58 @@ static bool proc_is_flooded(struct proc *proc)
 	return true;
 }
 
+/* The next message, if there is one. ended: nobody is alive to be ready, to be fed or to hang. */
+static bool proc_hear(struct proc *proc, bool ended)
+{
+	struct notify_message message;
+	struct notify_sender sender;
+	int r = notify_receive(proc->notify_fd, &message, &sender);
+
+	if (r == 0)
+		return false;
+	proc->notify_count++;
+	if (r == -EBADMSG)
+		proc_malformed(proc);
+	if (r < 0)
+		return true;
+	if (ended)
+		message.ready = message.watchdog = message.watchdog_trigger = message.has_extend =
+		    false;
+	if (notify_sender_belongs(&sender, proc->pid, proc->version->uid) ||
+	    cgroups_has(proc, sender.pid))
+		proc_heed(proc, &message);
+	else
+		proc_stranger(proc, &sender);
+	return true;
+}
+
+/* What it said just before it ended counts: its status is for the report, and who announced that it
+ * stops has not crashed. */
+static void proc_hear_last_words(struct proc *proc)
+{
+	struct engine *engine = proc->engine;
+	struct worker_ref ref = proc->ref;
+
+	for (int n = 0; n < PROC_NOTIFY_BURST; n++)
+		if (engine_find_proc(engine, &ref) != proc || !proc_hear(proc, true))
+			return;
+}
+
 static void proc_notified(evutil_socket_t fd, short what, void *arg)
 {
 	struct proc *proc = arg;
 	struct engine *engine = proc->engine;
 	struct worker_ref ref = proc->ref;
-	struct notify_message message;
-	struct notify_sender sender;
-	int r = 1;
 
+	(void)fd;
 	(void)what;
 	if (engine_turn_is_long(engine))
 		return;
 	for (int n = 0; n < PROC_NOTIFY_BURST; n++) {
 		/* what it said may have ended it */
-		if (engine_find_proc(engine, &ref) != proc || proc_is_flooded(proc))
+		if (engine_find_proc(engine, &ref) != proc || proc_is_flooded(proc) ||
+		    !proc_hear(proc, false))
 			return;
-		r = notify_receive(fd, &message, &sender);
-		if (r == 0)
-			return;
-		proc->notify_count++;
-		if (r == -EBADMSG)
-			proc_malformed(proc);
-		if (r < 0)
-			continue;
-		if (notify_sender_belongs(&sender, proc->pid, proc->version->uid) ||
-		    cgroups_has(proc, sender.pid))
-			proc_heed(proc, &message);
-		else
-			proc_stranger(proc, &sender);
 	}
 }
 

@@ -233,6 +233,23 @@ static inline void check_gate(struct sim *sim)
 	}
 }
 
+/* By member: what lies between them is nobody's. */
+static inline bool check_same_params(const struct pool_params *a, const struct pool_params *b)
+{
+	return a->workers == b->workers && a->max_surge == b->max_surge &&
+	       a->max_processes == b->max_processes && a->start_timeout == b->start_timeout &&
+	       a->ready_delay == b->ready_delay && a->min_ready == b->min_ready &&
+	       a->progress_timeout == b->progress_timeout && a->drain_timeout == b->drain_timeout &&
+	       a->stop_timeout == b->stop_timeout && a->drain_extend_max == b->drain_extend_max &&
+	       a->dump_timeout == b->dump_timeout && a->watchdog == b->watchdog &&
+	       a->drain_signal == b->drain_signal && a->dump_signal == b->dump_signal &&
+	       a->restart == b->restart && a->restart_delay == b->restart_delay &&
+	       a->restart_delay_max == b->restart_delay_max &&
+	       a->restart_reset == b->restart_reset && a->crash_loop_after == b->crash_loop_after &&
+	       a->on_crash_loop == b->on_crash_loop && a->held == b->held &&
+	       a->start_retry == b->start_retry;
+}
+
 /* Old workers that did not leave by themselves have their slots; all else is as before. */
 static inline void check_undone_pool(struct sim *sim, uint32_t p)
 {
@@ -248,7 +265,7 @@ static inline void check_undone_pool(struct sim *sim, uint32_t p)
 		return;
 	CHECK(sim, pool->state == entry->state || pool->state == POOL_STOPPED ||
 		       instance_is_stopping(sim->instance));
-	CHECK(sim, memcmp(&pool->params, &entry->params, sizeof(pool->params)) == 0);
+	CHECK(sim, check_same_params(&pool->params, &entry->params));
 	CHECK(sim, pool->generation == entry->generation);
 	CHECK(sim, pool->size == entry->size);
 	CHECK(sim, pool->max_processes == pool->params.max_processes);
@@ -274,7 +291,7 @@ static inline void check_committed_pool(struct sim *sim, uint32_t p)
 		CHECK(sim, pool->state == POOL_RETIRING || pool->state == POOL_FREE);
 		return;
 	}
-	CHECK(sim, memcmp(&pool->params, &entry->change.params, sizeof(pool->params)) == 0);
+	CHECK(sim, check_same_params(&pool->params, &entry->change.params));
 	CHECK(sim, pool->size == entry->change.params.workers);
 	CHECK(sim, (pool->generation > entry->generation) ==
 		       (kind == CHANGE_ROLL || kind == CHANGE_ADD));
