@@ -257,12 +257,12 @@ def test_stopping_before_ready_is_a_failure(handover):
 
 
 def test_the_last_words_of_a_worker_are_heard(handover):
-    """STOPPING and STATUS sent just before the end, however the end is noticed first: no crash, and the status is told."""
+    """STOPPING sent just before the end, behind so many messages that its reading pauses: no crash all the same."""
     h = handover()
     flag = h.path("go")
-    h.pool("api", steps("ready", f"await:{flag}", "notify:STOPPING=1|STATUS=licence expired", "exit:3"), workers=20, restart="never")
+    h.pool("api", steps("ready", f"await:{flag}", *["notify:X=1"] * 258, "notify:STOPPING=1", "exit:3"), workers=3, restart="never")
     h.start()
     with open(flag, "w", encoding="utf-8"):
         pass
     h.wait(lambda: not h.workers(), "all to be gone")
-    assert h.count_log("says that it stops|stops by its own wish|own wish") >= 20 and h.count_log("exited with code 3 after it had served") == 0
+    assert h.count_log("says that it stops|stops by its own wish|own wish") >= 3 and h.count_log("exited with code 3 after it had served") == 0
