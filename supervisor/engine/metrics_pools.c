@@ -136,7 +136,7 @@ static const struct pool_family pool_families[] = {
      "Workers by pool and state.",
      figure_workers,
      "state",
-     {"starting", "serving", "draining", "dumping", "killed"}},
+     {"starting", "held", "serving", "draining", "dumping", "killed"}},
     {"handover_pool_slots", "gauge", "Workers that the pool is to have.", figure_wanted, NULL, {0}},
     {"handover_pool_generation",
      "gauge",

@@ -127,6 +127,8 @@ static const struct row pool_rows[] = {
     {"on_crash_loop = stop-pool", "stop-pool", NULL},
     {"on_crash_loop = exit", "exit", NULL},
     {"on_start_failure = retry", "retry", NULL},
+    {"handoff = channel", "channel", NULL},
+    {"handoff = exec", NULL, "'exec' is not one of inherit, channel"},
     {"max_surge = 3", "3", NULL},
     {"max_surge = 25%", "25%", NULL},
     {"max_surge = 0", NULL, "must be between 1 and 10000, but is 0"},
@@ -207,7 +209,6 @@ static const struct row pool_rows[] = {
     {"success_codes = SIGFOO", NULL,
      "'SIGFOO' is neither an exit code between 0 and 255 nor a signal"},
 
-    {"handoff = inherit", NULL, "is not supported by this version"},
     {"compat = einhorn", NULL, "is not supported by this version"},
     {"live = http:/x", NULL, "is not supported by this version"},
     {"bind_shim = yes", NULL, "is not supported by this version"},
@@ -497,7 +498,7 @@ static void test_items(void **state)
 
 	(void)state;
 	items = config_pool_items(reading.config, "api", &n);
-	assert_int_equal(n, 41);
+	assert_int_equal(n, 42);
 	assert_string_equal(items[0].key, "command");
 	assert_int_equal(items[0].effect, CONFIG_EFFECT_REPLACE);
 	for (i = 0; i < n; i++) {
@@ -523,7 +524,7 @@ static void test_key_table(void **state)
 	const struct key_info *infos = keys_all(&n);
 
 	(void)state;
-	assert_int_equal(n, 5 + 10 + 41);
+	assert_int_equal(n, 5 + 10 + 42);
 	for (i = 0; i < n; i++) {
 		assert_true(strlen(infos[i].name) > 0 && strlen(infos[i].name) < 49);
 		assert_true(strlen(infos[i].type) > 0);
