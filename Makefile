@@ -54,7 +54,7 @@ PROGRAMS := $(BUILD)/handoverd $(BUILD)/handover
 TOOLS    := $(BUILD)/rpc-worker $(BUILD)/rpc-load $(HELPERS)
 
 .PHONY: all programs tools grpc unit deps-build deps-test deps-grpc deps-lint help demo test test-all test-unit \
-	test-integration test-systemd test-without-systemd lint lint-format lint-layers lint-core lint-scripts lint-man lint-clang format install clean
+	test-integration test-systemd test-vm test-without-systemd lint lint-format lint-layers lint-core lint-scripts lint-man lint-clang format install clean
 all: programs
 
 help:
@@ -130,6 +130,9 @@ test-integration: programs tools
 # inside a systemd that is booted for it
 test-systemd: programs tools
 	@tests/systemd/run.sh $(abspath $(BUILD)) $(VARIANT)
+# once in a while: where this machine has not all controllers of cgroup v2
+test-vm: programs tools $(BUILD)/unit/test_cgroup_kernel
+	@tests/vm/run.sh $(abspath $(BUILD))
 test: deps-test
 	@$(MAKE) --no-print-directory -s -j2 programs tools unit
 	@$(MAKE) --no-print-directory -s grpc
