@@ -4,6 +4,7 @@ VERSION  := 0.1.0
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 UNITDIR  ?= $(PREFIX)/lib/systemd/system
+ZSHDIR   ?= $(PREFIX)/share/zsh/site-functions
 # plain | clang | asan (ASan + UBSan) | clang-asan
 VARIANT  ?= plain
 # no: without libsystemd; sockets and notifications work all the same, nothing is asked over D-Bus
@@ -48,13 +49,13 @@ RPC_WORKER := $(call objects,tests/workers/rpc-worker*.c)
 RPC_LOAD := $(call objects,tests/load/rpc-load*.c)
 HELPERS  := $(patsubst tests/workers/%.c,$(BUILD)/%,$(filter-out tests/workers/rpc-worker%,$(sort $(wildcard tests/workers/*.c))))
 SOURCES  := $(sort $(wildcard lib/*/*.[ch] supervisor/*.c supervisor/*/*.[ch] tests/unit/*.[ch] tests/workers/*.[ch] tests/load/*.[ch]))
-SCRIPTS  := $(sort packaging/install-deps .ci/run tests/systemd/with-systemd $(wildcard tests/*.sh tests/*/*.sh))
+SCRIPTS  := $(sort packaging/install-deps packaging/make-deb $(addprefix packaging/debian/,postinst prerm postrm) .ci/run tests/systemd/with-systemd $(wildcard tests/*.sh tests/*/*.sh))
 
 PROGRAMS := $(BUILD)/handoverd $(BUILD)/handover
 TOOLS    := $(BUILD)/rpc-worker $(BUILD)/rpc-load $(HELPERS)
 
 .PHONY: all programs tools grpc unit deps-build deps-test deps-grpc deps-lint help demo test test-all test-unit \
-	test-integration test-systemd test-vm test-without-systemd lint lint-format lint-layers lint-core lint-scripts lint-man lint-clang format install clean
+	test-integration test-systemd test-vm test-package test-without-systemd lint lint-format lint-layers lint-core lint-scripts lint-man lint-clang format install clean deb deps-deb
 all: programs
 
 help:
@@ -64,6 +65,7 @@ help:
 	@echo 'make test-all   the same in all variants: asan, clang, clang-asan'
 	@echo 'make lint       layers, layout, scripts, man pages'
 	@echo 'make install    PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
+	@echo 'make deb        a Debian package, in build/'
 	@echo 'make clean      remove build/'
 
 programs: $(PROGRAMS)
@@ -140,6 +142,10 @@ test: deps-test
 	@$(MAKE) --no-print-directory -s test-unit
 	@$(MAKE) --no-print-directory -s test-integration
 	@$(MAKE) --no-print-directory -s test-systemd
+	@$(MAKE) --no-print-directory -s test-package
+# packages of this version and of the next, as somebody installs, upgrades and removes them
+test-package: tools deps-deb
+	@tests/package/run.sh $(abspath $(BUILD)) $(VERSION) $(VERSION).1
 # built without libsystemd: what uses it is not there, and all else is the same
 test-without-systemd: deps-test
 	@$(MAKE) --no-print-directory -s -j2 WITH_SYSTEMD=no programs tools unit
@@ -190,10 +196,16 @@ ifeq ($(WITH_SYSTEMD),yes)
 	install -m 644 packaging/systemd/example/* $(DESTDIR)$(PREFIX)/share/doc/handover/systemd
 endif
 	install -D -m 644 packaging/completions/handover.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/handover
-	install -D -m 644 packaging/completions/_handover $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_handover
+	install -D -m 644 packaging/completions/_handover $(DESTDIR)$(ZSHDIR)/_handover
 	install -D -m 644 packaging/completions/handover.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/handover.fish
 clean:
 	rm -rf build
+
+# A Debian package of VERSION in build/: built from a copy of the sources, where packaging/debian is debian/.
+deb: deps-deb
+	@packaging/make-deb $(VERSION)
+deps-deb:
+	@packaging/install-deps build deb
 -include tests/bench/bench.mk
 -include tests/fuzz/fuzz.mk
 -include tests/soak/soak.mk

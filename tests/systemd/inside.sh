@@ -3,7 +3,7 @@
 # programs where every user may run them, and runs the tests.
 set -eu
 cd "$(dirname "$0")/../.."
-cp -a "$BUILD/stage/." /
+[ -n "${DEBS:-}" ] || cp -a "$BUILD/stage/." /
 systemctl daemon-reload
 mkdir -p /opt/handover-test
 find "$BUILD" -maxdepth 1 -type f -perm -u+x -exec cp -p {} /opt/handover-test \;
