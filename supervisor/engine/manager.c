@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine/sockets.h"
+#include "engine/wishes.h"
 #include "system/systemd_bus.h"
 
 /* What changes quickly is said in one go. */
@@ -23,16 +24,25 @@
 /* A bus that does not answer must not hold up a stop. */
 #define MANAGER_ASK_MAX (500 * USEC_PER_MSEC)
 
+/*
+ * The reason of a failed reload is said once more when all that follows from it has been said: by
+ * workers that go, and by systemd, which puts two lines of its own behind what its ExecReload=
+ * wrote. So it is the last line of `systemctl status`.
+ */
+#define MANAGER_REMIND (500 * USEC_PER_MSEC)
+
 enum manager_phase { MANAGER_STARTING, MANAGER_RUNNING, MANAGER_RELOADING, MANAGER_STOPPING };
 
 struct manager {
 	enum manager_phase phase;
-	struct event *look;	/* something may be new */
-	struct event *watchdog; /* NULL: it does not want to hear from us */
-	struct buf said;	/* the last STATUS */
-	char *unsaid;		/* it was too busy to take this */
-	usec_t extended_at;	/* 0: not in this phase */
-	bool looking;		/* `look` is pending */
+	struct event *look;	   /* something may be new */
+	struct event *watchdog;	   /* NULL: it does not want to hear from us */
+	struct buf said;	   /* the last STATUS */
+	char *unsaid;		   /* it was too busy to take this */
+	uint64_t failed, reminded; /* numbers of reloads */
+	usec_t failed_at;
+	usec_t extended_at; /* 0: not in this phase */
+	bool looking;	    /* `look` is pending */
 	struct systemd_bus *bus;
 	struct event *bus_event, *bus_limit;
 	void (*asked)(struct engine *engine);
@@ -203,6 +213,31 @@ static void manager_extend(struct engine *engine)
 	systemd_notify("EXTEND_TIMEOUT_USEC=%llu", (unsigned long long)MANAGER_EXTEND);
 }
 
+/* Is there still something to be said, later? */
+static bool manager_remind(struct engine *engine)
+{
+	struct manager *manager = engine->manager;
+	const struct outcome *last = engine->last_outcome;
+
+	if (last == NULL || last->id == manager->reminded || last->kind != WISH_RELOAD ||
+	    (last->result != RESULT_FAILED && last->result != RESULT_ABORTED))
+		return false;
+	if (last->id != manager->failed) {
+		manager->failed = last->id;
+		manager->failed_at = clock_now();
+	}
+	if (manager->phase != MANAGER_RUNNING) { /* something newer happens */
+		manager->reminded = last->id;
+		return false;
+	}
+	if (manager_drains(engine) || usec_sub(clock_now(), manager->failed_at) < MANAGER_REMIND)
+		return true;
+	manager->reminded = last->id;
+	if (last->message != NULL)
+		log_error("%s", last->message);
+	return false;
+}
+
 /* ---- looking ---- */
 
 static void manager_look(evutil_socket_t fd, short what, void *arg)
@@ -223,6 +258,7 @@ static void manager_look(evutil_socket_t fd, short what, void *arg)
 	if (manager->unsaid == NULL)
 		manager_say_status(engine);
 	again = sockets_store(engine) || manager->unsaid != NULL;
+	again = manager_remind(engine) || again;
 	if (manager_works(engine))
 		manager_extend(engine);
 	if (again)

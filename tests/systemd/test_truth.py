@@ -47,6 +47,8 @@ def fails(h, reason):
     told = f"reload 2 failed: {reason}{re.escape(STILL)}"
     # what the operator sees next; the journal may be a moment behind
     h.wait(lambda: is_shown(h, "handover: " + told), f"systemctl status to show {told}", timeout=5)
+    # and when all is over, systemd's own words as well, the last line
+    h.wait(lambda: re.fullmatch(told, h.last_line()), f"the last line of systemctl status to say {told}", timeout=10)
     assert re.search(rf'^ *Status: ".*{told}"$', h.status_text(), re.M), h.status_text()
     assert re.search("^" + told + "$", h.log, re.M), "the master's own words are in the journal"
 
@@ -113,6 +115,7 @@ def undone(h):
     h.wait_log(r"reload 2 aborted: its caller went away" + re.escape(STILL))
     let_go(h)  # too late
     assert h.wait_serving("api", 2, 1)
+    h.wait(lambda: re.match("reload 2 aborted: its caller went away", h.last_line()), "the last line to say why", timeout=10)
     assert re.search(r'Status: ".*reload 2 aborted: its caller went away', h.status_text()), h.status_text()
 
 
