@@ -2,7 +2,10 @@
 import os
 import re
 
+import pytest
+
 from harness import call, is_refused, rpc, steps
+from service import systemctl
 
 
 def serving(service, workers=2, **pool):
@@ -59,3 +62,16 @@ def test_a_crashed_master_is_started_again(service):
     os.kill(first, 9)
     h.wait(lambda: h.pid not in (0, first) and h.state == "active", "a new master")
     assert call(port, "info")["generation"] == 1
+
+
+def test_type_notify_reload(service):
+    """Where people prefer it: systemd sends SIGHUP and waits for RELOADING=1, then READY=1."""
+    version = systemctl("--version").stdout.split()[1]
+    if int(version) < 253:
+        pytest.skip(f"NOT RUN: Type=notify-reload is of systemd 253, and this is {version}")
+    h = service()
+    h.override(Type="notify-reload", ExecReload="")
+    port = h.socket("web")
+    h.pool("api", rpc(), sockets="web", workers=2)
+    h.start()
+    assert h.systemctl("reload").returncode == 0 and call(port, "info")["generation"] == 2
