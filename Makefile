@@ -5,6 +5,8 @@ PREFIX   ?= /usr/local
 DESTDIR  ?=
 UNITDIR  ?= $(PREFIX)/lib/systemd/system
 ZSHDIR   ?= $(PREFIX)/share/zsh/site-functions
+# the only place where journald looks, whatever PREFIX is
+CATALOGDIR ?= /usr/lib/systemd/catalog
 # plain | clang | asan (ASan + UBSan) | clang-asan
 VARIANT  ?= plain
 # no: without libsystemd; sockets and notifications work all the same, nothing is asked over D-Bus
@@ -192,6 +194,7 @@ ifeq ($(WITH_SYSTEMD),yes)
 	install -d $(DESTDIR)$(UNITDIR)
 	sed 's,@PREFIX@,$(PREFIX),g' packaging/systemd/handover@.service.in >$(DESTDIR)$(UNITDIR)/handover@.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/handover@.service
+	install -D -m 644 packaging/systemd/handover.catalog $(DESTDIR)$(CATALOGDIR)/handover.catalog
 	install -d $(DESTDIR)$(PREFIX)/share/doc/handover/systemd
 	install -m 644 packaging/systemd/example/* $(DESTDIR)$(PREFIX)/share/doc/handover/systemd
 endif
