@@ -23,6 +23,9 @@ static struct {
 	bool journal; /* whoever reads standard error has its own time stamps and wants "<5>" */
 	void (*writer)(enum log_level level, const char *line, size_t len, void *arg);
 	void *arg;
+	bool (*taker)(enum log_level level, const struct log_about *about, const char *message,
+		      size_t len, void *arg);
+	void *taker_arg;
 } log_state = {.level = LOG_LEVEL_INFO, .format = LOG_FORMAT_TEXT};
 
 /* Text of a fixed size. What does not fit whole is left out, and so is all that comes behind it. */
@@ -194,7 +197,7 @@ size_t log_format_line(char *line, size_t size, enum log_level level, const stru
 
 /* JOURNAL_STREAM names the stream that we were started with; standard error may be another one by
  * now. */
-static bool is_journal(void)
+bool log_stderr_is_journal(void)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
 	unsigned long device, inode;
@@ -209,7 +212,7 @@ void log_setup(enum log_level level, enum log_format format)
 {
 	log_state.level = level;
 	log_state.format = format;
-	log_state.journal = is_journal();
+	log_state.journal = log_stderr_is_journal();
 }
 
 void log_set_writer(void (*writer)(enum log_level level, const char *line, size_t len, void *arg),
@@ -217,6 +220,14 @@ void log_set_writer(void (*writer)(enum log_level level, const char *line, size_
 {
 	log_state.writer = writer;
 	log_state.arg = arg;
+}
+
+void log_set_taker(bool (*taker)(enum log_level level, const struct log_about *about,
+				 const char *message, size_t len, void *arg),
+		   void *arg)
+{
+	log_state.taker = taker;
+	log_state.taker_arg = arg;
 }
 
 bool log_wants(enum log_level level)
@@ -240,24 +251,36 @@ static void write_stderr(const char *line, size_t len)
 	}
 }
 
+static void log_message(enum log_level level, const struct log_about *about, const char *message,
+			size_t len)
+{
+	const struct log_about nothing = LOG_ABOUT_NOTHING;
+	char line[LINE_BYTES_MAX];
+
+	if (about == NULL)
+		about = &nothing;
+	if (log_state.taker != NULL &&
+	    log_state.taker(level, about, message, len, log_state.taker_arg))
+		return;
+	len = log_format_line(line, sizeof(line), level, about, message, len);
+	if (log_state.writer != NULL)
+		log_state.writer(level, line, len, log_state.arg);
+	else
+		write_stderr(line, len);
+}
+
 void log_vline(enum log_level level, const struct log_about *about, const char *format,
 	       va_list args)
 {
-	char message[LINE_BYTES_MAX], line[LINE_BYTES_MAX];
+	char message[LINE_BYTES_MAX];
 	int saved = errno, n;
-	size_t len;
 
 	if (!log_wants(level))
 		return;
 	n = vsnprintf(message, sizeof(message), format, args);
-	if (n >= 0) {
-		len = (size_t)n < sizeof(message) ? (size_t)n : sizeof(message) - 1;
-		len = log_format_line(line, sizeof(line), level, about, message, len);
-		if (log_state.writer != NULL)
-			log_state.writer(level, line, len, log_state.arg);
-		else
-			write_stderr(line, len);
-	}
+	if (n >= 0)
+		log_message(level, about, message,
+			    (size_t)n < sizeof(message) ? (size_t)n : sizeof(message) - 1);
 	errno = saved;
 }
 

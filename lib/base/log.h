@@ -19,10 +19,13 @@ enum log_level {
 };
 
 enum log_format {
-	LOG_FORMAT_TEXT, /* "<5>" prefixes only where the journal reads us (JOURNAL_STREAM); a time
-			    stamp elsewhere */
-	LOG_FORMAT_JSON, /* one object a line: time, level, event, pool, slot, generation, pid,
-			    message */
+	LOG_FORMAT_AUTO,    /* as JOURNAL where the journal reads us (JOURNAL_STREAM), else TEXT */
+	LOG_FORMAT_TEXT,    /* "<5>" prefixes only where the journal reads us; a time stamp
+			       elsewhere */
+	LOG_FORMAT_JSON,    /* one object a line: time, level, event, pool, slot, generation, pid,
+			       message */
+	LOG_FORMAT_JOURNAL, /* entries with fields, by whoever log_set_taker() named; what that one
+			       does not take is TEXT */
 };
 
 /* What a line is about. Fields that are unknown are NULL or -1. */
@@ -45,6 +48,15 @@ void log_setup(enum log_level level, enum log_format format);
  */
 void log_set_writer(void (*writer)(enum log_level level, const char *line, size_t len, void *arg),
 		    void *arg);
+/*
+ * Offers each message to taker before a line is formed of it: true means taken (or dropped and
+ * counted), false that a line is to be written as ever. NULL: nobody is asked. It must not block.
+ */
+void log_set_taker(bool (*taker)(enum log_level level, const struct log_about *about,
+				 const char *message, size_t len, void *arg),
+		   void *arg);
+/* Is standard error the stream into the journal that systemd.exec(5) names in JOURNAL_STREAM? */
+bool log_stderr_is_journal(void);
 bool log_wants(enum log_level level);
 void log_line(enum log_level level, const struct log_about *about, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -318,6 +318,7 @@ int api_read_log(const char *text, size_t len, struct api_log *ret)
 	*ret = (struct api_log){.time = get_text(root, "time"),
 				.pool = get_text(root, "pool"),
 				.line = get_text(root, "line"),
+				.journal = get_text(root, "journal"),
 				.line_len = json_string_length(line),
 				.slot = get_number(root, "slot", -1),
 				.generation = get_number(root, "generation", -1),

@@ -38,6 +38,7 @@ struct api_log {
 	size_t line_len; /* a worker may write NUL bytes */
 	long slot, generation, pid;
 	bool gone;
+	const char *journal; /* "", or: this is no line; the command shows what the pool writes */
 	struct json_t *root;
 };
 

@@ -42,6 +42,12 @@ static void on_log(const char *text, size_t len, void *arg)
 	}
 	if (api_read_log(text, len, &log) < 0)
 		return;
+	if (log.journal[0] != '\0') {
+		cli_error(cli, "pool %s writes straight into the journal; to see it: %s", log.pool,
+			  log.journal);
+		api_log_free(&log);
+		return;
+	}
 	text_add_time(&who, log.time, true, term->tty);
 	buf_printf(&who, " %s/%ld gen %ld pid %ld%s: ", log.pool, log.slot, log.generation, log.pid,
 		   log.gone ? " (gone)" : "");

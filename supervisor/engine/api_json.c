@@ -150,6 +150,13 @@ void api_json_log(const struct output_line *line, struct buf *out)
 		       out);
 }
 
+void api_json_log_elsewhere(const char *pool, const char *command, struct buf *out)
+{
+	api_json_write(
+	    json_pack("{s:o, s:o}", "pool", api_json_text(pool), "journal", api_json_text(command)),
+	    out);
+}
+
 void api_json_signalled(const pid_t *pids, size_t n, struct buf *out)
 {
 	json_t *array = json_array();

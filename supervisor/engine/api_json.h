@@ -43,6 +43,8 @@ void api_json_error(const char *sentence, struct buf *out);
 void api_json_event(const struct happening *happening, usec_t wall, const char *sentence,
 		    struct buf *out);
 void api_json_log(const struct output_line *line, struct buf *out);
+/* A line of logs that says where the output of a pool is that does not come through us. */
+void api_json_log_elsewhere(const char *pool, const char *command, struct buf *out);
 /* progress: it is the last line of a stream, and says so in a member `event`. */
 void api_json_result(const struct outcome *outcome, bool progress, struct buf *out);
 void api_json_signalled(const pid_t *pids, size_t n, struct buf *out);

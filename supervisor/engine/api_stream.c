@@ -151,6 +151,25 @@ static void follow_logs(struct call *call, const struct log_stream *query, const
 		conn_send_all(call->conn, kept);
 }
 
+/* Lines for pools whose workers write straight into the journal: where those are to be found. */
+static void add_elsewhere(const struct log_stream *query, struct buf *out)
+{
+	const struct engine *engine = query->engine;
+	char command[OUTPUT_COMMAND_MAX];
+
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
+		const struct pool_runtime *runtime = &engine->pools[p];
+
+		if (engine->model->pools[p].state == POOL_FREE || runtime->current == NULL ||
+		    (query->pool[0] != '\0' && strcmp(query->pool, runtime->name) != 0))
+			continue;
+		if (output_journal_command(runtime->current->spec, command, sizeof(command))) {
+			api_json_log_elsewhere(runtime->name, command, out);
+			buf_add_str(out, "\n");
+		}
+	}
+}
+
 void api_get_logs(struct call *call)
 {
 	struct log_stream query = {.engine = call->engine, .conn = call->conn, .slot = CORE_NONE};
@@ -159,6 +178,7 @@ void api_get_logs(struct call *call)
 
 	if (!read_log_query(call, &query, &follow))
 		return;
+	add_elsewhere(&query, &kept);
 	outputs_each(call->engine, query.pool[0] != '\0' ? query.pool : NULL, query.slot,
 		     add_log_line, &kept);
 	if (follow && !call->head)

@@ -40,20 +40,16 @@ const char *events_level_name(enum log_level level)
 	return "error";
 }
 
-/* The sentence names its worker itself; in JSON the members are for machines. */
-static void events_log(const struct engine *engine, const struct happening *happening,
-		       const char *sentence)
+/* The sentence names its worker itself; members of JSON and fields of the journal are for machines.
+ */
+static void events_log(const struct happening *happening, const char *sentence)
 {
-	struct log_about about = {
-	    .event = happening->event, .slot = -1, .generation = -1, .pid = -1};
+	struct log_about about = {.event = happening->event,
+				  .pool = happening->pool,
+				  .slot = happening->slot,
+				  .generation = happening->generation,
+				  .pid = happening->pid};
 
-	if (engine->config != NULL &&
-	    engine->config->config->supervisor.log_format == LOG_FORMAT_JSON) {
-		about.pool = happening->pool;
-		about.slot = happening->slot;
-		about.generation = happening->generation;
-		about.pid = happening->pid;
-	}
 	log_line(happening->level, &about, "%s", sentence);
 }
 
@@ -93,7 +89,7 @@ void events_tell(struct engine *engine, const struct happening *happening, const
 	va_start(args, format);
 	vsnprintf(sentence, sizeof(sentence), format, args);
 	va_end(args);
-	events_log(engine, happening, sentence);
+	events_log(happening, sentence);
 	if (engine->events == NULL || LIST_EMPTY(&engine->events->subscribers))
 		return;
 	api_json_event(happening, clock_wall(), sentence, &json);

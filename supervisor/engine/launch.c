@@ -135,8 +135,11 @@ static void launch_set_sockets(struct launch_list *list, const struct version *v
 static void launch_set_own(struct launch_list *list, const struct proc *proc)
 {
 	const struct pool_spec *spec = proc->version->spec;
+	char stream[OUTPUT_STREAM_TEXT_MAX];
 
 	launch_set_sockets(list, proc->version);
+	if (output_journal_stream(proc, stream))
+		launch_set(list, "JOURNAL_STREAM=%s", stream);
 	launch_set(list, "NOTIFY_SOCKET=%s", proc->notify_address);
 	if (spec->watchdog > 0)
 		launch_set(list, "WATCHDOG_USEC=%llu", (unsigned long long)spec->watchdog);
@@ -323,15 +326,16 @@ static int launch_prepare(struct launch *launch, struct spawn_spec *spec, char *
 
 	if (r < 0)
 		return r;
-	launch->argv = launch_arguments(proc, pool->argv);
-	launch->env = launch_environment(proc, launch->pid_variables, &spec->n_pid_variables);
-	if (launch->argv == NULL || launch->env == NULL)
-		return -ENOMEM;
 	r = launch_set_descriptors(launch);
 	if (r == 0)
 		r = output_open(proc->engine, proc, pool, &launch->out, &launch->err, ret_error);
 	if (r < 0)
 		return r;
+	launch->argv = launch_arguments(proc, pool->argv);
+	/* it names the output's stream */
+	launch->env = launch_environment(proc, launch->pid_variables, &spec->n_pid_variables);
+	if (launch->argv == NULL || launch->env == NULL)
+		return -ENOMEM;
 	if (pool->oom_score_adj != CONFIG_UNSET)
 		snprintf(launch->oom, sizeof(launch->oom), "%d", pool->oom_score_adj);
 	spec->path = version->path;

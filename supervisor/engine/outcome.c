@@ -142,12 +142,17 @@ struct outcome *outcome_committed(struct engine *engine)
 
 static void outcome_blame(struct outcome *outcome, const struct proc *proc)
 {
+	char journal[OUTPUT_COMMAND_MAX], stream[OUTPUT_STREAM_TEXT_MAX];
+
 	outcome->culprit_pool = strdup(proc->version->spec->name);
 	outcome->culprit_slot = proc->slot;
 	outcome->culprit_generation = proc->generation;
 	outcome->culprit_pid = proc->pid;
 	outcome->lines.max = OUTPUT_TAIL_MAX;
 	output_tail(proc, PROC_REPORT_LINES, &outcome->lines);
+	if (output_journal_stream(proc, stream) &&
+	    output_journal_command(proc->version->spec, journal, sizeof(journal)))
+		buf_printf(&outcome->lines, "(went straight into the journal: %s)\n", journal);
 }
 
 static void outcome_tell_exit(const struct proc *proc, struct buf *text)

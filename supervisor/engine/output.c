@@ -23,9 +23,10 @@ static void output_tell_drops(struct output *output)
 {
 	if (output->dropped == output->told)
 		return;
-	log_warning("pool %s slot %u: %llu lines dropped: standard error was not read fast enough",
+	log_warning("pool %s slot %u: %llu lines dropped: %s was not read fast enough",
 		    output->pool, output->slot,
-		    (unsigned long long)(output->dropped - output->told));
+		    (unsigned long long)(output->dropped - output->told),
+		    output->outputs->journal.on ? "the journal" : "standard error");
 	output->told = output->dropped;
 }
 
@@ -98,6 +99,21 @@ static int open_other(const struct output_spec *spec, int *ret_fd, char **ret_er
 	return 0;
 }
 
+static int open_one(struct output *output, struct output_stream *stream,
+		    const struct output_spec *spec, int *ret_fd, char **ret_error)
+{
+	static const struct output_spec capture = {.kind = OUTPUT_CAPTURE};
+
+	if (spec->kind == OUTPUT_JOURNAL) {
+		if (output_journal_open(output, ret_fd) == 0)
+			return 0;
+		spec = &capture;
+	}
+	if (is_captured(spec))
+		return stream_open(output->outputs, stream, spec, ret_fd, ret_error);
+	return open_other(spec, ret_fd, ret_error);
+}
+
 /* The two go into one pipe where they go the same way: so their lines stay in order. */
 static int output_open_streams(struct output *output, const struct pool_spec *spec, int *ret_stdout,
 			       int *ret_stderr, char **ret_error)
@@ -106,20 +122,15 @@ static int output_open_streams(struct output *output, const struct pool_spec *sp
 	cleanup_close int first = -1;
 	int second = -1, r;
 
-	if (is_captured(specs[0]))
-		r = stream_open(output->outputs, &output->streams[0], specs[0], &first, ret_error);
-	else
-		r = open_other(specs[0], &first, ret_error);
+	r = open_one(output, &output->streams[0], specs[0], &first, ret_error);
 	if (r < 0)
 		return r;
 	if (first >= 0 && is_same(specs[0], specs[1])) {
 		second = fcntl(first, F_DUPFD_CLOEXEC, 3);
 		if (second == -1)
-			r = output_complain(ret_error, -errno, "duplicate a pipe");
-	} else if (is_captured(specs[1])) {
-		r = stream_open(output->outputs, &output->streams[1], specs[1], &second, ret_error);
+			r = output_complain(ret_error, -errno, "duplicate a worker's output");
 	} else {
-		r = open_other(specs[1], &second, ret_error);
+		r = open_one(output, &output->streams[1], specs[1], &second, ret_error);
 	}
 	if (r < 0)
 		return r;
@@ -240,7 +251,8 @@ int outputs_new(struct engine *engine)
 	LIST_INIT(&outputs->followers);
 	engine->outputs = outputs;
 	outputs->drops_timer = evtimer_new(engine->base, outputs_tell_drops, outputs);
-	if (outputs->drops_timer == NULL || sink_open(&outputs->sink, engine->base) < 0) {
+	if (outputs->drops_timer == NULL || sink_open(&outputs->sink, engine->base) < 0 ||
+	    journal_new(&outputs->journal, engine) < 0) {
 		outputs_free(engine);
 		return -ENOMEM;
 	}
@@ -263,6 +275,7 @@ void outputs_free(struct engine *engine)
 		LIST_REMOVE(follower, place);
 		free(follower);
 	}
+	journal_free(&outputs->journal);
 	log_set_writer(NULL, NULL);
 	sink_close(&outputs->sink);
 	buf_free(&outputs->batch);

@@ -27,6 +27,9 @@ enum {
 int outputs_new(struct engine *engine);
 /* Writes what waits, for at most 200 ms, and frees everything. */
 void outputs_free(struct engine *engine);
+/* log_format, at the start and when a reload has changed it: where the log and captured lines go.
+ */
+void outputs_set_format(struct engine *engine, enum log_format format);
 /* SIGUSR1: log files are opened anew (all with one path share one descriptor, O_APPEND). Keeps the
  * old one on failure. */
 void outputs_reopen(struct engine *engine);
@@ -34,7 +37,8 @@ void outputs_reopen(struct engine *engine);
 /*
  * The descriptors that a worker of this specification gets as 1 and 2: the write end of a pipe
  * whose read end output.c reads (OUTPUT_CAPTURE; both the same pipe where both are captured),
- * /dev/null, a pipe whose lines output.c writes to a file (OUTPUT_FILE), or -1: ours. They are the
+ * /dev/null, a pipe whose lines output.c writes to a file (OUTPUT_FILE), a stream of its own into
+ * the journal (OUTPUT_JOURNAL; captured where there is no journal), or -1: ours. They are the
  * caller's to close after the start. 0, or -errno with a sentence in ret_error (caller frees).
  */
 int output_open(struct engine *engine, struct proc *proc, const struct pool_spec *spec,
@@ -46,6 +50,14 @@ void output_close(struct proc *proc);
 /* The proc goes: after output_close(), or in its place. Its kept lines stay for `logs` until newer
  * ones need the room. Accepts a proc without output. */
 void output_free(struct proc *proc);
+enum { OUTPUT_STREAM_TEXT_MAX = 48 };
+/* What JOURNAL_STREAM is for this worker (systemd.exec(5)), after output_open(). False: it has no
+ * stream into the journal. */
+bool output_journal_stream(const struct proc *proc, char text[static OUTPUT_STREAM_TEXT_MAX]);
+/* The command that shows what workers of such a pool write straight into the journal, past us.
+ * False: they do not. */
+enum { OUTPUT_COMMAND_MAX = 512 };
+bool output_journal_command(const struct pool_spec *spec, char *text, size_t size);
 /* Appends the last `lines` lines that the worker wrote to out (works after output_close(), while
  * proc lives). */
 void output_tail(const struct proc *proc, unsigned lines, struct buf *out);

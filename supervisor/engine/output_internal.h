@@ -40,6 +40,30 @@ void sink_flush(struct sink *sink);
 /* The writer of the log; arg is the sink. */
 void sink_log(enum log_level level, const char *line, size_t len, void *arg);
 
+/* ---- output_journal.c: the journal, without ever waiting for it ---- */
+
+struct journal_sink {
+	struct engine *engine;
+	bool on; /* our log and captured lines go there */
+	int fd;	 /* -1: not connected */
+	struct evbuffer *queue;
+	struct event *writable; /* of fd; added while something waits */
+	uint64_t dropped;	/* entries that nobody was told of */
+	usec_t told_at;		/* of the last complaint about a stream */
+};
+
+/* 0 or -ENOMEM. */
+int journal_new(struct journal_sink *journal, struct engine *engine);
+/* Sends what waits for at most 200 ms. Accepts a sink of zeros. */
+void journal_free(struct journal_sink *journal);
+struct output;
+/* A line that a worker wrote, as an entry. 0; -ENOBUFS: no room, it is for the caller to count;
+ * -errno: the journal is not on, or not there. */
+int journal_output(struct journal_sink *journal, const struct output *output, const char *text,
+		   size_t len);
+/* A worker's own stream into the journal. 0, or -errno, which was told. */
+int output_journal_open(struct output *output, int *ret_fd);
+
 /* ---- output_file.c: stdout = file:/path ---- */
 
 /* Workers with the same path share one, so that it is reopened once. */
@@ -87,6 +111,8 @@ struct output {
 	struct output_stream streams[2];
 	struct ring tail;	/* lines, each behind its time */
 	uint64_t dropped, told; /* lines that did not get to our standard error */
+	dev_t stream_device;	/* of its own stream into the journal; inode 0: it has none */
+	ino_t stream_inode;
 };
 TAILQ_HEAD(output_list, output);
 
@@ -99,6 +125,7 @@ struct follower {
 struct outputs {
 	struct engine *engine;
 	struct sink sink;
+	struct journal_sink journal;
 	struct output_files files;
 	struct output_list living, ended, ages;
 	unsigned n_ended; /* of those whose proc was freed */

@@ -34,8 +34,11 @@ static void output_forward(struct output *output, const char *text, size_t len)
 	const struct engine *engine = output->outputs->engine;
 	struct sink *sink = &output->outputs->sink;
 	char line[OUTPUT_TEXT_MAX];
+	int r = journal_output(&output->outputs->journal, output, text, len);
 
-	if (!sink_has_room(sink, len)) {
+	if (r == 0)
+		return;
+	if (r == -ENOBUFS || !sink_has_room(sink, len)) {
 		output_drop(output);
 		return;
 	}

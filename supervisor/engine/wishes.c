@@ -8,6 +8,7 @@
 #include "engine/control.h"
 #include "engine/events.h"
 #include "engine/manager.h"
+#include "engine/output.h"
 #include "engine/sockets.h"
 #include "engine/versions.h"
 
@@ -234,6 +235,7 @@ static void wishes_apply_supervisor(struct engine *engine)
 	char *error = NULL;
 
 	log_setup(spec->log_level, spec->log_format);
+	outputs_set_format(engine, spec->log_format);
 	engine->model->lame_duck = spec->lame_duck;
 	if (control_set_status_listen(engine, spec, &error) < 0)
 		wishes_remark(engine, "status_listen", error);

@@ -14,6 +14,7 @@
 #include "base/parse.h"
 #include "system/check_internal.h"
 #include "system/config_internal.h"
+#include "system/journal.h"
 #include "system/spawn.h"
 
 /* May that user execute the file, by its mode? Access lists may say otherwise, so this is only good
@@ -177,6 +178,11 @@ static void check_output(const struct check *check, const char *key,
 	cleanup_free char *directory = NULL;
 	struct stat st;
 
+	if (output->kind == OUTPUT_JOURNAL && stat(JOURNAL_STREAM_SOCKET, &st) == -1)
+		check_warn(check, key,
+			   "there is no journal at " JOURNAL_STREAM_SOCKET
+			   " (%s): output will be captured instead",
+			   strerror(errno));
 	if (output->kind != OUTPUT_FILE || output->path == NULL)
 		return;
 	if (stat(output->path, &st) == 0) {

@@ -59,7 +59,7 @@ enum restart_policy { RESTART_ALWAYS, RESTART_ON_FAILURE, RESTART_NEVER };
 enum on_start_failure { ON_START_FAILURE_EXIT, ON_START_FAILURE_RETRY };
 enum handoff { HANDOFF_INHERIT, HANDOFF_CHANNEL };
 enum on_crash_loop { ON_CRASH_LOOP_RETRY, ON_CRASH_LOOP_STOP_POOL, ON_CRASH_LOOP_EXIT };
-enum output_kind { OUTPUT_CAPTURE, OUTPUT_INHERIT, OUTPUT_NULL, OUTPUT_FILE };
+enum output_kind { OUTPUT_CAPTURE, OUTPUT_INHERIT, OUTPUT_NULL, OUTPUT_JOURNAL, OUTPUT_FILE };
 
 /* A number or a percentage of the pool's workers. */
 struct amount {
@@ -149,7 +149,7 @@ struct supervisor_spec {
 	struct config_place operator_group_place;
 	usec_t lame_duck;	    /* default 0 */
 	enum log_level log_level;   /* default info */
-	enum log_format log_format; /* default text */
+	enum log_format log_format; /* default auto */
 };
 
 struct config {

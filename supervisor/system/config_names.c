@@ -249,7 +249,7 @@ const struct key_type type_paths = {
 
 static int read_output(const struct key *key, const char *text, void *object, struct buf *why)
 {
-	static const char *const kinds[] = {"capture", "inherit", "null"};
+	static const char *const kinds[] = {"capture", "inherit", "null", "journal"};
 	struct output_spec *output = FIELD(struct output_spec, key, object);
 	size_t i;
 	int r;
@@ -262,7 +262,8 @@ static int read_output(const struct key *key, const char *text, void *object, st
 		}
 	}
 	if (strncmp(text, "file:", 5) != 0) {
-		buf_printf(why, "%s is not one of capture, inherit, null, file:/PATH", QUOTE(text));
+		buf_printf(why, "%s is not one of capture, inherit, null, journal, file:/PATH",
+			   QUOTE(text));
 		return -EINVAL;
 	}
 	r = check_path(text + 5, why);
@@ -286,6 +287,9 @@ static void show_output(const struct key *key, const void *object, struct buf *o
 		break;
 	case OUTPUT_NULL:
 		buf_add_str(out, "null");
+		break;
+	case OUTPUT_JOURNAL:
+		buf_add_str(out, "journal");
 		break;
 	case OUTPUT_FILE:
 		buf_printf(&text, "file:%s", output->path);

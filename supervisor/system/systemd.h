@@ -15,6 +15,11 @@ int systemd_notify(const char *format, ...) __attribute__((format(printf, 1, 2))
 /* Does a service manager listen to us (NOTIFY_SOCKET)? */
 bool systemd_is_manager_present(void);
 
+/* The unit that this process belongs to ("handover@payments.service"). 0; -ENODATA: to none of the
+ * system's. */
+enum { SYSTEMD_UNIT_NAME_MAX = 256 };
+int systemd_own_unit(char ret_name[static SYSTEMD_UNIT_NAME_MAX]);
+
 /* How often the manager wants to hear WATCHDOG=1 from this process at least; 0: it does not. */
 usec_t systemd_watchdog_interval(void);
 

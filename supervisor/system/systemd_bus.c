@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "system/systemd.h"
 
 #define SYSTEMD_NAME	"org.freedesktop.systemd1"
 #define SYSTEMD_UNIT	SYSTEMD_NAME ".Unit"
@@ -36,6 +37,16 @@ struct systemd_bus {
 	unsigned open; /* without an answer */
 	int error;     /* the first one */
 };
+
+int systemd_own_unit(char ret_name[static SYSTEMD_UNIT_NAME_MAX])
+{
+	cleanup_free char *own = NULL;
+
+	if (sd_pid_get_unit(0, &own) < 0 || strlen(own) >= SYSTEMD_UNIT_NAME_MAX)
+		return -ENODATA;
+	strcpy(ret_name, own);
+	return 0;
+}
 
 /* ---- answers ---- */
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "system/systemd.h"
 #include "system/systemd_bus.h"
 
 int systemd_bus_ask(const char *name, struct systemd_bus **ret_bus)
@@ -42,4 +43,10 @@ int systemd_bus_wait(const char *name, usec_t limit, struct systemd_unit *ret_un
 void systemd_bus_free(struct systemd_bus *bus)
 {
 	(void)bus;
+}
+
+int systemd_own_unit(char ret_name[static SYSTEMD_UNIT_NAME_MAX])
+{
+	(void)ret_name;
+	return -ENODATA;
 }

@@ -164,7 +164,7 @@ static void test_defaults(void **state)
 	assert_null(reading.config->supervisor.status_listen);
 	assert_true(reading.config->supervisor.lame_duck == 0);
 	assert_int_equal(reading.config->supervisor.log_level, LOG_LEVEL_INFO);
-	assert_int_equal(reading.config->supervisor.log_format, LOG_FORMAT_TEXT);
+	assert_int_equal(reading.config->supervisor.log_format, LOG_FORMAT_AUTO);
 }
 
 static void test_workers_auto(void **state)

@@ -202,7 +202,9 @@ static const struct row pool_rows[] = {
     {"stdout = inherit", "inherit", NULL},
     {"stdout = file:/var/log/x y", "file:/var/log/x y", NULL},
     {"stdout = file:x", NULL, "'x' is not a path that begins with '/'"},
-    {"stdout = /var/log/x", NULL, "'/var/log/x' is not one of capture, inherit, null, file:/PATH"},
+    {"stdout = /var/log/x", NULL,
+     "'/var/log/x' is not one of capture, inherit, null, journal, file:/PATH"},
+    {"stdout = journal", "journal", NULL},
     {"stderr = null", "null", NULL},
     {"success_codes = 3,143 SIGUSR1 SIGINT", "0 3 143 SIGINT SIGUSR1", NULL},
     {"success_codes = 256", NULL, "'256' is neither an exit code between 0 and 255 nor a signal"},
@@ -315,7 +317,8 @@ static const struct row supervisor_rows[] = {
     {"log_level = error", "error", NULL},
     {"log_level = warn", NULL, "'warn' is not one of error, warning, notice, info, debug"},
     {"log_format = json", "json", NULL},
-    {"log_format = xml", NULL, "'xml' is not one of text, json"},
+    {"log_format = xml", NULL, "'xml' is not one of auto, text, json, journal"},
+    {"log_format = journal", "journal", NULL},
     {"operator_grp = x", NULL, "unknown key; did you mean 'operator_group'?"},
 };
 

@@ -92,6 +92,42 @@ static void test_levels(void **state)
 	assert_true(written.len > 0);
 }
 
+static int taken;
+
+static bool take(enum log_level level, const struct log_about *about, const char *message,
+		 size_t len, void *arg)
+{
+	assert_ptr_equal(arg, &taken);
+	assert_non_null(about);
+	assert_int_equal(len, strlen(message));
+	if (level == LOG_LEVEL_WARNING)
+		return false;
+	assert_string_equal(message, "two\nlines");
+	taken++;
+	errno = EPIPE;
+	return true;
+}
+
+/* Whoever takes messages gets them as they are; what is not taken becomes a line. */
+static void test_taker(void **state)
+{
+	(void)state;
+	taken = 0;
+	log_set_taker(take, &taken);
+	errno = 0;
+	log_info("two\n%s", "lines");
+	log_debug("not wanted");
+	assert_int_equal(errno, 0);
+	assert_int_equal(taken, 1);
+	assert_int_equal(written.len, 0);
+	log_warning("not taken");
+	assert_non_null(strstr(written.data, "warning not taken\n"));
+	log_set_taker(NULL, NULL);
+	log_info("two\nlines");
+	assert_int_equal(taken, 1);
+	assert_non_null(strstr(written.data, "info two\\nlines\n"));
+}
+
 static void test_errno_is_kept(void **state)
 {
 	(void)state;
@@ -282,6 +318,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_text, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_levels, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_errno_is_kept, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_taker, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_control_characters, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_json, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_long_lines_are_cut, set_up, tear_down),
