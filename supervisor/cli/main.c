@@ -89,6 +89,7 @@ int main(int argc, char **argv)
 	setlocale(LC_CTYPE, "");
 	term_setup(&cli.out, stdout);
 	term_setup(&cli.err, stderr);
+	term_open_journal(&cli.err);
 	code = dispatch(&cli, argc, argv);
 	if (code == CLI_DONE && cli.out.error != 0 && cli.out.error != EPIPE) {
 		cli_error(&cli, "cannot write to standard output: %s", strerror(cli.out.error));

@@ -18,7 +18,7 @@ void term_setup(struct term *term, FILE *file)
 	const char *no_color = getenv("NO_COLOR");
 	bool able = name != NULL && name[0] != '\0' && strcmp(name, "dumb") != 0;
 
-	*term = (struct term){.file = file};
+	*term = (struct term){.file = file, .journal = -1};
 	term->tty = isatty(fileno(file)) == 1;
 	term->live = term->tty && able;
 	term->colour = term->live && (no_color == NULL || no_color[0] == '\0');
@@ -48,6 +48,10 @@ const char *term_colour(const struct term *term, enum colour colour)
 
 void term_write(struct term *term, const char *data, size_t len)
 {
+	size_t taken = term_write_journal(term, data, len);
+
+	data += taken;
+	len -= taken;
 	if (term->error != 0 || len == 0)
 		return;
 	errno = 0;

@@ -14,6 +14,7 @@ struct term {
 	bool live;   /* a terminal that understands cursor movement */
 	bool colour; /* wanted here: a terminal, and NO_COLOR is not set */
 	bool utf8;   /* the locale's characters are UTF-8 */
+	int journal; /* socket into the journal that lines go to in the file's place; -1: none */
 	int error;   /* errno of the first failed write; EPIPE: the reader went away */
 };
 
@@ -29,6 +30,12 @@ enum colour {
 
 /* Finds out what file can show. setlocale() was called before. */
 void term_setup(struct term *term, FILE *file);
+/* Where standard error is the journal's: lines go there as entries. */
+void term_open_journal(struct term *term);
+/* Writes whole lines into the journal; returns how many bytes it took. The rest is for the file,
+ * and so is all that comes later. */
+size_t term_write_journal(struct term *term, const char *data, size_t len);
+
 /* Columns and rows as they are now; 80 x 24 where nobody knows. $COLUMNS does not count: it is not
  * exported. */
 void term_size(const struct term *term, unsigned *ret_columns, unsigned *ret_rows);
