@@ -36,10 +36,12 @@ def daemon_reload():
         systemctl("daemon-reload", check=True)
 
 
-def journal(*arguments):
-    subprocess.run(["journalctl", "--sync", "--quiet"], check=False)
+def journal(*arguments, namespace=None):
+    if namespace:
+        arguments = [f"--namespace={namespace}", *arguments]
+    subprocess.run(["journalctl", *arguments[:1 if namespace else 0], "--sync", "--quiet"], check=False)
     return subprocess.run(["journalctl", "--no-pager", "--quiet", *arguments], stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, check=True).stdout
+                          capture_output=True, text=True, errors="replace", check=True).stdout
 
 
 class Service(Handover):
@@ -54,6 +56,7 @@ class Service(Handover):
         self.api = Api(self.control)
         self.units = []  # files that we wrote
         self.socket_units = []
+        self.namespace = None  # the unit's LogNamespace
         self.may_fail = False  # the unit may be "failed" at the end of the test
 
     # units
@@ -132,7 +135,11 @@ class Service(Handover):
 
     @property
     def log(self):
-        return journal("-u", self.unit, "-o", "cat")
+        return self.journal("-o", "cat")
+
+    def journal(self, *arguments):
+        """What journalctl says of the unit."""
+        return journal("-u", self.unit, *arguments, namespace=self.namespace)
 
     def last_line(self):
         """The last line of `systemctl status`, without what stands before the message."""
