@@ -271,6 +271,23 @@ def test_a_stop_does_not_wait_for_a_stopped_journald(own):
     assert h.log
 
 
+def test_without_the_journals_sockets(service):
+    """Standard error still leads to the journal, but nothing else does: all goes that way, priorities included."""
+    h = service()
+    h.pool("api", steps("say:captured", "ready"), workers=1)
+    h.pool("straight", steps("say:not straight", "ready"), workers=1, stdout="journal")
+    h.override(TemporaryFileSystem="/run/systemd/journal")
+    h.start()
+    h.wait_log(r"cannot reach the journal at /run/systemd/journal/socket: No such file or directory; the log goes to standard error")
+    h.wait_log(r"\[pool:straight\] stdout: there is no journal at /run/systemd/journal/stdout .*output will be captured instead")
+    h.wait_log(r"pool straight slot 0: cannot connect its output to the journal .*; it passes through the instance instead")
+    h.wait_log(r"api\[0\] g1 pid \d+: captured")
+    h.wait_log(r"straight\[0\] g1 pid \d+: not straight")
+    found = entries("-u", h.unit, f"_PID={h.pid}")
+    assert {entry["_TRANSPORT"] for entry in found} == {"stdout"}
+    assert {"4", "5", "6"} <= {entry["PRIORITY"] for entry in found}
+
+
 def test_a_restarted_journald_is_found_again(own):
     h = own
     h.pool("api", steps("ready", f"await:{h.path('go')}", "say:afterwards"), workers=1)
