@@ -43,7 +43,7 @@ def test_fields_of_events(service):
     pids = h.pids()
     ready = wait_entries(h, "HANDOVER_EVENT=worker-ready", n=2)
     assert sorted(int(entry["HANDOVER_WORKER_PID"]) for entry in ready) == sorted(pids)
-    entry = ready[0]
+    entry = min(ready, key=lambda entry: entry["HANDOVER_SLOT"])
     assert entry["PRIORITY"] == "6" and entry["SYSLOG_IDENTIFIER"] == "handoverd" and entry["_PID"] == str(h.pid)
     assert entry["HANDOVER_POOL"] == "api" and entry["HANDOVER_SLOT"] == "0" and entry["HANDOVER_GENERATION"] == "1"
     assert entry["_TRANSPORT"] == "journal" and entry["_SYSTEMD_UNIT"] == h.unit
@@ -55,7 +55,7 @@ def test_fields_of_events(service):
     assert "is ready after" in journal("-u", h.unit, "HANDOVER_POOL=api")
     os.kill(pids[0], 9)
     crash = wait_entries(h, "HANDOVER_EVENT=worker-crashed")[0]
-    assert crash["PRIORITY"] == "3" and crash["HANDOVER_WORKER_PID"] == str(pids[0])
+    assert crash["PRIORITY"] == "3" and crash["HANDOVER_WORKER_PID"] == str(pids[0]) and crash["HANDOVER_POOL"] == "api"
 
 
 def test_a_message_with_newlines_is_one_entry(service):
