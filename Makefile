@@ -7,6 +7,8 @@ UNITDIR  ?= $(PREFIX)/lib/systemd/system
 ZSHDIR   ?= $(PREFIX)/share/zsh/site-functions
 # the only place where journald looks, whatever PREFIX is
 CATALOGDIR ?= /usr/lib/systemd/catalog
+# what handoverd loads into workers; it looks here, beside itself, and in ../lib/handover
+LIBDIR   ?= $(PREFIX)/lib/handover
 # plain | clang | asan (ASan + UBSan) | clang-asan
 VARIANT  ?= plain
 # no: without libsystemd; sockets and notifications work all the same, nothing is asked over D-Bus
@@ -32,7 +34,7 @@ $(error VARIANT=$(VARIANT) is not known: plain, clang, asan or clang-asan)
 endif
 WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Werror
 CFLAGS   ?=
-ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE -DHANDOVER_VERSION='"$(VERSION)"' -DWITH_SYSTEMD=$(if $(filter no,$(WITH_SYSTEMD)),0,1) $(WARN) $(OPT_$(VARIANT)) -fPIE -Ilib -Isupervisor -MMD -MP $(CFLAGS)
+ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE -DHANDOVER_VERSION='"$(VERSION)"' -DHANDOVER_LIBDIR='"$(LIBDIR)"' -DWITH_SYSTEMD=$(if $(filter no,$(WITH_SYSTEMD)),0,1) $(WARN) $(OPT_$(VARIANT)) -fPIE -Ilib -Isupervisor -MMD -MP $(CFLAGS)
 ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(filter -fsanitize%,$(OPT_$(VARIANT))) $(LDFLAGS)
 
 objects   = $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard $(1))))
@@ -41,6 +43,7 @@ CORE     := $(call objects,supervisor/core/*.c)
 SYSTEM   := $(filter-out %/$(if $(filter no,$(WITH_SYSTEMD)),systemd_bus.o,systemd_bus_none.o),$(call objects,supervisor/system/*.c))
 ENGINE   := $(call objects,supervisor/engine/*.c)
 CLI      := $(call objects,supervisor/cli/*.c)
+PRELOAD  := $(call objects,lib/preload/*.c)
 MAIN     := $(call objects,supervisor/main.c)
 SYSTEM_LIBS := -linih $(if $(filter yes,$(WITH_SYSTEMD)),-lsystemd)
 DAEMON_LIBS := $(SYSTEM_LIBS) -levent_core -levent_extra -ljansson
@@ -53,7 +56,7 @@ HELPERS  := $(patsubst tests/workers/%.c,$(BUILD)/%,$(filter-out tests/workers/r
 SOURCES  := $(sort $(wildcard lib/*/*.[ch] supervisor/*.c supervisor/*/*.[ch] tests/unit/*.[ch] tests/workers/*.[ch] tests/load/*.[ch]))
 SCRIPTS  := $(sort packaging/install-deps packaging/make-deb $(addprefix packaging/debian/,postinst prerm postrm) .ci/run tests/systemd/with-systemd $(wildcard tests/*.sh tests/*/*.sh))
 
-PROGRAMS := $(BUILD)/handoverd $(BUILD)/handover
+PROGRAMS := $(BUILD)/handoverd $(BUILD)/handover $(BUILD)/libhandover-bind.so
 TOOLS    := $(BUILD)/rpc-worker $(BUILD)/rpc-load $(HELPERS)
 
 .PHONY: all programs tools grpc unit deps-build deps-test deps-grpc deps-lint help demo test test-all test-unit \
@@ -79,6 +82,11 @@ $(BUILD)/handoverd: $(MAIN) $(ENGINE) $(CORE) $(SYSTEM) $(BASE)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
 $(BUILD)/handover: $(CLI) $(SYSTEM) $(BASE)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CLI_LIBS)
+# It goes into programs that know nothing of a sanitizer, and takes their functions' names: those only are seen outside.
+$(BUILD)/libhandover-bind.so: ALL_CFLAGS := $(filter-out $(SAN) -fPIE,$(ALL_CFLAGS)) -fPIC -fvisibility=hidden
+$(BUILD)/libhandover-bind.so: ALL_LDFLAGS := $(filter-out $(SAN) -pie,$(ALL_LDFLAGS)) -shared -Wl,-z,defs
+$(BUILD)/libhandover-bind.so: $(PRELOAD)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^
 $(BUILD)/rpc-worker: $(RPC_WORKER)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -levent_core -levent_extra -ljansson
 $(BUILD)/rpc-load: $(RPC_LOAD)
@@ -184,6 +192,7 @@ install: programs
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 755 $(BUILD)/handoverd $(DESTDIR)$(PREFIX)/sbin/handoverd
 	install -m 755 $(BUILD)/handover $(DESTDIR)$(PREFIX)/bin/handover
+	install -D -m 644 $(BUILD)/libhandover-bind.so $(DESTDIR)$(LIBDIR)/libhandover-bind.so
 	install -m 644 packaging/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 packaging/man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
 	install -m 644 packaging/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "engine/adapt.h"
 #include "engine/cgroups.h"
 #include "engine/events.h"
 #include "engine/output.h"
@@ -154,6 +155,17 @@ static void launch_set_own(struct launch_list *list, const struct proc *proc)
 		   (unsigned long long)spec->drain_timeout);
 }
 
+/* For workers that know nothing of us. */
+static void launch_set_adapted(struct launch_list *list, const struct proc *proc)
+{
+	char **more = adapt_environment(proc, list->words);
+
+	list->failed = list->failed || more == NULL;
+	for (size_t n = 0; more != NULL && more[n] != NULL; n++)
+		launch_add(list, more[n]);
+	free(more);
+}
+
 /* The child writes its own pid behind the '='; it needs room for 10 digits and the NUL. */
 static size_t launch_set_pid(struct launch_list *list, const char *name)
 {
@@ -177,8 +189,8 @@ char **launch_environment(const struct proc *proc, size_t pid_variables[static 2
 
 	while (environ != NULL && environ[inherited] != NULL)
 		inherited++;
-	if (launch_begin(&list,
-			 inherited + version->n_file_env + version->spec->n_environment + 24) < 0)
+	if (launch_begin(&list, inherited + version->n_file_env + version->spec->n_environment +
+				    24 + adapt_count(version->spec)) < 0)
 		return NULL;
 	for (size_t n = 0; n < inherited; n++)
 		if (!launch_is_removed(environ[n]) && strchr(environ[n], '=') != NULL)
@@ -189,6 +201,7 @@ char **launch_environment(const struct proc *proc, size_t pid_variables[static 2
 	if (!list.failed) {
 		launch_set_configured(&list, proc);
 		launch_set_own(&list, proc);
+		launch_set_adapted(&list, proc);
 		if (launch_inherited(version->spec) > 0)
 			pid_variables[n_pids++] = launch_set_pid(&list, "LISTEN_PID");
 		if (version->spec->watchdog > 0)

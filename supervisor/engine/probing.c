@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "engine/adapt.h"
 #include "engine/launch.h"
 #include "engine/proc.h"
 #include "system/spawn.h"
@@ -90,7 +91,7 @@ static char **probe_environment(const struct proc *proc)
 	for (size_t i = 0; env != NULL && all[i] != NULL; i++) {
 		if (strncmp(all[i], "LISTEN_", 7) == 0 ||
 		    strncmp(all[i], "NOTIFY_SOCKET=", 14) == 0 ||
-		    strncmp(all[i], "WATCHDOG_", 9) == 0)
+		    strncmp(all[i], "WATCHDOG_", 9) == 0 || adapt_is_private(all[i]))
 			continue;
 		env[n++] = strdup(all[i]);
 	}

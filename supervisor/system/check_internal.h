@@ -34,6 +34,8 @@ int check_executable(const char *path, struct buf *why);
 
 /* Keys that need a cgroup per worker. */
 void check_cgroup(const struct check *check, const struct pool_spec *pool);
+/* bind_shim = yes, and programs that it cannot help. */
+void check_shim(const struct check *check, const struct pool_spec *pool);
 void check_pool(const struct check *check, const struct pool_spec *pool);
 void check_socket(const struct check *check, const struct socket_spec *spec);
 void check_supervisor(const struct check *check);

@@ -254,6 +254,7 @@ void check_pool(const struct check *check, const struct pool_spec *pool)
 {
 	check_command(check, pool, "command", pool->argv[0]);
 	check_wrapper(check, pool);
+	check_shim(check, pool);
 	if (pool->ready == READY_EXEC)
 		check_command(check, pool, "ready", pool->ready_argv[0]);
 	check_working_directory(check, pool);

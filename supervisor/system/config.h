@@ -87,6 +87,7 @@ struct pool_spec {
 	size_t argc;
 	char **sockets; /* names, in the order of the descriptors */
 	size_t n_sockets;
+	bool bind_shim;	  /* default no */
 	unsigned workers; /* resolved: auto = CPUs we may use (affinity mask and cpu.max, rounded
 			     up, at least 1) */
 	bool workers_auto;

@@ -126,6 +126,17 @@ static void verify_ready(const struct verify *verify)
 		     DURATION_TEXT(pool->ready_delay), DURATION_TEXT(pool->start_timeout));
 }
 
+static void verify_shim(const struct verify *verify)
+{
+	if (verify->pool->bind_shim && verify->pool->n_sockets == 0)
+		fail(verify, "bind_shim",
+		     "there are no sockets that a worker could bind; list them in the key sockets");
+	if (verify->pool->bind_shim && verify->pool->handoff == HANDOFF_CHANNEL)
+		fail(verify, "bind_shim",
+		     "a server that binds its addresses itself has its sockets from the start: "
+		     "that goes with handoff = inherit only");
+}
+
 static void verify_times(const struct verify *verify)
 {
 	const struct pool_spec *pool = verify->pool;
@@ -193,6 +204,7 @@ static void verify_pools(const struct config *config, struct config_problems *pr
 		verify.pool = &config->pools[n++];
 		verify_sockets(&verify);
 		verify_ready(&verify);
+		verify_shim(&verify);
 		verify_times(&verify);
 		verify_numbers(&verify);
 		total += verify.pool->workers;

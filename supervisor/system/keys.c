@@ -74,6 +74,8 @@ static const struct key keys[] = {
     {POOL(sockets, "sockets", type_names, "list of names", UNSET, REPLACE,
 	  "sockets that a worker is given, in the order of their descriptors"),
      DEFAULT("none")},
+    {POOL(bind_shim, "bind_shim", type_yes_no, "yes | no", "no", REPLACE,
+	  "whether a worker that binds its addresses itself gets the sockets all the same")},
     {POOL(workers, "workers", type_workers, "number | auto", "1", SCALE, "how many workers serve"),
      RANGE("1", "10000")},
     {POOL(ready, "ready", type_ready, "condition", REQUIRED, REPLACE, "how a worker becomes ready"),
@@ -189,11 +191,10 @@ static const struct key keys[] = {
 static const struct {
 	const char *key, *value;
 } planned[] = {
-    {"reuseport", NULL},     {"bind_shim", NULL},	{"compat", NULL},
-    {"live", NULL},	     {"live_interval", NULL},	{"live_timeout", NULL},
-    {"live_failures", NULL}, {"max_unavailable", NULL}, {"canary", NULL},
-    {"probe_address", NULL}, {"fd_store_max", NULL},	{"keep_generations", NULL},
-    {"ready", "tcp"},	     {"ready", "http"},		{"ready", "grpc"},
+    {"reuseport", NULL},     {"live_failures", NULL}, {"compat", NULL},		  {"live", NULL},
+    {"live_interval", NULL}, {"live_timeout", NULL},  {"max_unavailable", NULL},  {"canary", NULL},
+    {"probe_address", NULL}, {"fd_store_max", NULL},  {"keep_generations", NULL}, {"ready", "tcp"},
+    {"ready", "http"},	     {"ready", "grpc"},
 };
 
 size_t keys_count(void)

@@ -13,6 +13,10 @@ struct row {
 };
 
 static const struct row pool_rows[] = {
+    {"bind_shim = no", "no", NULL},
+    {"bind_shim = on", NULL,
+     "there are no sockets that a worker could bind; list them in the key sockets"},
+    {"bind_shim = perhaps", NULL, "'perhaps' is neither yes nor no"},
     {"workers = 10", "10", NULL},
     {"workers = 0", NULL, "must be between 1 and 10000, but is 0"},
     {"workers = 10001", NULL, "must be between 1 and 10000, but is 10001"},
@@ -213,7 +217,6 @@ static const struct row pool_rows[] = {
 
     {"compat = einhorn", NULL, "is not supported by this version"},
     {"live = http:/x", NULL, "is not supported by this version"},
-    {"bind_shim = yes", NULL, "is not supported by this version"},
     {"max_unavailable = 1", NULL, "is not supported by this version"},
     {"canary = 1", NULL, "is not supported by this version"},
     {"probe_address = x", NULL, "is not supported by this version"},
@@ -501,7 +504,7 @@ static void test_items(void **state)
 
 	(void)state;
 	items = config_pool_items(reading.config, "api", &n);
-	assert_int_equal(n, 42);
+	assert_int_equal(n, 43);
 	assert_string_equal(items[0].key, "command");
 	assert_int_equal(items[0].effect, CONFIG_EFFECT_REPLACE);
 	for (i = 0; i < n; i++) {
@@ -527,7 +530,7 @@ static void test_key_table(void **state)
 	const struct key_info *infos = keys_all(&n);
 
 	(void)state;
-	assert_int_equal(n, 5 + 10 + 42);
+	assert_int_equal(n, 5 + 10 + 43);
 	for (i = 0; i < n; i++) {
 		assert_true(strlen(infos[i].name) > 0 && strlen(infos[i].name) < 49);
 		assert_true(strlen(infos[i].type) > 0);

@@ -39,6 +39,16 @@ static void test_cross_sockets(void **state)
 		     "sockets = a\n[pool:b]\ncommand = x\nready = notify\nsockets = a\n");
 }
 
+static void test_shim(void **state)
+{
+	(void)state;
+	assert_taken(SOCKET_A POOL "sockets = a\nbind_shim = yes\n");
+	assert_said(
+	    SOCKET_A POOL "sockets = a\nbind_shim = yes\nhandoff = channel\n",
+	    "x.ini:7: [pool:api] bind_shim: a server that binds its addresses itself has its "
+	    "sockets from the start: that goes with handoff = inherit only\n");
+}
+
 static void test_keys_without_effect(void **state)
 {
 	(void)state;
@@ -166,10 +176,10 @@ static void test_cross_numbers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_cross_checks),	cmocka_unit_test(test_cross_sockets),
-	    cmocka_unit_test(test_keys_without_effect), cmocka_unit_test(test_addresses),
-	    cmocka_unit_test(test_cross_ready),		cmocka_unit_test(test_cross_times),
-	    cmocka_unit_test(test_cross_numbers),
+	    cmocka_unit_test(test_cross_checks), cmocka_unit_test(test_cross_sockets),
+	    cmocka_unit_test(test_shim),	 cmocka_unit_test(test_keys_without_effect),
+	    cmocka_unit_test(test_addresses),	 cmocka_unit_test(test_cross_ready),
+	    cmocka_unit_test(test_cross_times),	 cmocka_unit_test(test_cross_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
