@@ -60,7 +60,7 @@ PROGRAMS := $(BUILD)/handoverd $(BUILD)/handover $(BUILD)/libhandover-bind.so
 TOOLS    := $(BUILD)/rpc-worker $(BUILD)/rpc-load $(HELPERS)
 
 .PHONY: all programs tools grpc unit deps-build deps-test deps-grpc deps-lint help demo test test-all test-unit \
-	test-integration test-systemd test-vm test-package test-without-systemd lint lint-format lint-layers lint-core lint-scripts lint-man lint-clang format install clean deb deps-deb
+	test-go test-integration test-systemd test-vm test-package test-without-systemd lint lint-format lint-layers lint-core lint-scripts lint-man lint-clang format install clean deb deps-deb
 all: programs
 
 help:
@@ -136,6 +136,9 @@ unit: $(UNIT)
 test-unit: $(UNIT)
 	@printf '%s\n' $(UNIT) | xargs -P 2 -n 1 sh -c '"$$0" >"$$0.log" 2>&1 || { cat "$$0.log"; echo "FAILED: $$0"; exit 255; }'
 	@cat $(UNIT:=.log) | sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' | awk '{ n += $$1 } END { print n " unit tests passed" }'
+# builds what is in Go as well
+test-go: deps-grpc
+	@tests/grpc/build.sh --test $(BUILD)
 # pytest of the distribution serves the distribution's python3, whatever comes first in PATH
 test-integration: programs tools
 	@tests/integration/run.sh $(abspath $(BUILD)) $(VARIANT)
@@ -147,7 +150,7 @@ test-vm: programs tools $(BUILD)/unit/test_cgroup_kernel
 	@tests/vm/run.sh $(abspath $(BUILD))
 test: deps-test
 	@$(MAKE) --no-print-directory -s -j2 programs tools unit
-	@$(MAKE) --no-print-directory -s grpc
+	@$(MAKE) --no-print-directory -s test-go
 	@$(MAKE) --no-print-directory -s lint
 	@$(MAKE) --no-print-directory -s test-unit
 	@$(MAKE) --no-print-directory -s test-integration
@@ -198,6 +201,8 @@ install: programs
 	install -m 644 packaging/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 644 README.md NEWS LICENSE docs/*.md $(DESTDIR)$(PREFIX)/share/doc/handover
 	install -m 644 conf/*.ini $(DESTDIR)$(PREFIX)/share/doc/handover/conf
+	install -d $(DESTDIR)$(PREFIX)/share/handover
+	cp -r lib/go $(DESTDIR)$(PREFIX)/share/handover
 	install -d $(DESTDIR)/etc/handover
 ifeq ($(WITH_SYSTEMD),yes)
 	install -d $(DESTDIR)$(UNITDIR)

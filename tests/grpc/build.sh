@@ -1,6 +1,6 @@
 #!/bin/sh
-# build.sh [--test] OUTDIR: builds the grpc-go worker and its load client into OUTDIR/grpc-worker and OUTDIR/grpc-load;
-# with --test it also vets them and runs their unit tests.
+# build.sh [--test] OUTDIR: builds what is in Go into OUTDIR: the grpc-go worker and its load client as grpc-worker and
+# grpc-load, and the examples of lib/go as go-NAME; with --test it also vets all of it and runs the unit tests.
 #
 # It uses the Go libraries that Debian packages (golang-go golang-google-grpc-dev), in GOPATH mode, and no network.
 set -eu
@@ -31,8 +31,9 @@ mkdir -p "$work/path/src/handover" "$work/tmp"
 exec 9>"$work/lock"
 flock 9
 
-# The packages import each other as handover/tests/...
+# The packages import each other as handover/tests/... and handover/go/...
 ln -sfn "$tests" "$work/path/src/handover/tests"
+ln -sfn "$tests/../lib/go" "$work/path/src/handover/go"
 
 GOPATH=$work/path:$libraries GOCACHE=$work/cache GOTMPDIR=$work/tmp
 GO111MODULE=off GOENV=off GOPROXY=off GOFLAGS='' GOTOOLCHAIN=local CGO_ENABLED=0
@@ -41,10 +42,15 @@ unset GOROOT GOBIN
 
 worker=handover/tests/workers/grpc-worker
 load=handover/tests/load/grpc-load
+package=handover/go
+examples=$(cd "$tests/../lib/go/examples" && echo *)
 cd "$tests"
 "$go" build -buildvcs=false -o "$out/grpc-worker" "$worker"
 "$go" build -buildvcs=false -o "$out/grpc-load" "$load"
+for example in $examples; do
+	"$go" build -buildvcs=false -o "$out/go-$example" "$package/examples/$example"
+done
 if [ "$test" = yes ]; then
-	"$go" vet handover/tests/grpc/echo "$worker" "$load"
-	"$go" test "$worker" "$load"
+	"$go" vet "$package/..." handover/tests/grpc/echo "$worker" "$load"
+	"$go" test -timeout 60s "$package" "$package/grpc" "$load"
 fi

@@ -20,6 +20,7 @@ type options struct {
 	neverReady       bool
 	stubborn         bool
 	wrongAnswerAfter int64
+	single           bool
 	drainSignal      drainSignal
 }
 
@@ -31,6 +32,7 @@ func parseOptions() options {
 	flag.BoolVar(&o.neverReady, "never-ready", false, "run, but never serve and never say READY=1")
 	flag.BoolVar(&o.stubborn, "stubborn", false, "drain without any limit")
 	flag.Int64Var(&o.wrongAnswerAfter, "wrong-answer-after", -1, "after this many unary replies, give one wrong one")
+	flag.BoolVar(&o.single, "single", false, "have one gRPC server, whose connections all hear GOAWAY at once")
 	flag.Var(&o.drainSignal, "drain-signal", "the signal that starts the drain")
 	flag.Parse()
 	if flag.NArg() > 0 {
@@ -59,6 +61,8 @@ func (d *delay) Set(text string) error {
 
 // drainSignal is a signal given by its name (SIGTERM, TERM) or number.
 type drainSignal syscall.Signal
+
+func (s drainSignal) signal() syscall.Signal { return syscall.Signal(s) }
 
 func (s *drainSignal) String() string { return unix.SignalName(syscall.Signal(*s)) }
 

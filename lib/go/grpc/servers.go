@@ -1,4 +1,4 @@
-package main
+package handovergrpc
 
 import (
 	"net"
@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc"
 )
 
-// rounds is how many servers a worker has, and so in how many steps its connections are told to go.
+// rounds is how many servers Serve has, and so in how many steps its connections are told to go.
 const rounds = 10
 
 // servers are several gRPC servers with the same services, among which the connections are dealt.
@@ -24,22 +24,24 @@ type servers struct {
 	dealt   uint32
 }
 
-// newServers makes servers that are set up by build and begin to serve at once.
-func newServers(build func() *grpc.Server) *servers {
-	s := &servers{}
-	for i := 0; i < rounds; i++ {
-		server, in := build(), newIntake()
-		s.each = append(s.each, server)
-		s.intakes = append(s.intakes, in)
-		go server.Serve(in) // which ends when the server is stopped, and not before
+func newServers(each []*grpc.Server) *servers {
+	s := &servers{each: each}
+	for range each {
+		s.intakes = append(s.intakes, newIntake())
 	}
 	return s
+}
+
+func (s *servers) start() {
+	for i, server := range s.each {
+		go server.Serve(s.intakes[i]) // which ends when the server is stopped, and not before
+	}
 }
 
 // deal gives the connection to the next server.
 func (s *servers) deal(conn net.Conn) {
 	n := atomic.AddUint32(&s.dealt, 1)
-	s.intakes[n%rounds].conns <- conn
+	s.intakes[n%uint32(len(s.each))].conns <- conn
 }
 
 // gracefulStop starts to stop one server after the other, and returns when all their calls and connections have

@@ -1,11 +1,17 @@
-package main
+package handover
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
+	"sync"
 	"syscall"
+	"time"
 )
+
+// acceptPause is how long we leave connections to others when we are out of descriptors or memory.
+const acceptPause = time.Second
 
 // listener accepts from a socket whose open file description other processes accept from as well.
 //
@@ -13,13 +19,14 @@ import (
 // is in accept at that moment stays there, out of reach of its own Close, until some later connection comes, which
 // it then throws away.
 type listener struct {
-	file  *os.File
-	raw   syscall.RawConn
-	addr  net.Addr
-	conns *connections
+	file   *os.File
+	raw    syscall.RawConn
+	addr   net.Addr
+	closed chan struct{}
+	once   sync.Once
 }
 
-func newListener(fd int, name string, conns *connections) (*listener, error) {
+func newListener(fd int, name string) (*listener, error) {
 	if err := checkListening(fd); err != nil {
 		return nil, err
 	}
@@ -27,7 +34,6 @@ func newListener(fd int, name string, conns *connections) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	syscall.CloseOnExec(fd)
 	// Only a descriptor that is non-blocking already is given to the poller by NewFile. No later call clears the
 	// flag as long as nobody asks the file for Fd().
 	if err := syscall.SetNonblock(fd, true); err != nil {
@@ -38,11 +44,31 @@ func newListener(fd int, name string, conns *connections) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &listener{file: file, raw: raw, addr: addr, conns: conns}, nil
+	return &listener{file: file, raw: raw, addr: addr, closed: make(chan struct{})}, nil
 }
 
 // Accept waits for a connection. After Close it returns one that it already had in its hands, and then errors.
 func (l *listener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.accept()
+		if err == nil {
+			return conn, nil
+		}
+		if l.isClosed() {
+			err = net.ErrClosed // the file has a word of its own for it
+		}
+		if !isShortage(err) {
+			return nil, &net.OpError{Op: "accept", Net: l.addr.Network(), Addr: l.addr, Err: err}
+		}
+		fmt.Fprintf(os.Stderr, "handover: accept on %s: %v; trying again in %s\n", l.addr, err, acceptPause)
+		select {
+		case <-l.closed:
+		case <-time.After(acceptPause):
+		}
+	}
+}
+
+func (l *listener) accept() (net.Conn, error) {
 	var fd int
 	var failed error
 	err := l.raw.Read(func(socket uintptr) bool {
@@ -55,20 +81,32 @@ func (l *listener) Accept() (net.Conn, error) {
 	if failed != nil {
 		return nil, os.NewSyscallError("accept4", failed)
 	}
-	accepted, err := connFromDescriptor(fd)
-	if err != nil {
-		return nil, err
-	}
-	return l.conns.add(accepted), nil
+	return connFromDescriptor(fd)
 }
 
 // Close ends accepting. The socket itself, with all that is queued in it, stays with its other holders.
-func (l *listener) Close() error { return l.file.Close() }
+func (l *listener) Close() error {
+	err := net.ErrClosed
+	l.once.Do(func() {
+		close(l.closed)
+		err = l.file.Close()
+	})
+	return err
+}
+
+func (l *listener) isClosed() bool {
+	select {
+	case <-l.closed:
+		return true
+	default:
+		return false
+	}
+}
 
 // Addr returns the address that the socket is bound to.
 func (l *listener) Addr() net.Addr { return l.addr }
 
-// isShortage says whether an error of Accept may pass by itself.
+// isShortage says whether an error of accept may pass by itself.
 func isShortage(err error) bool {
 	for _, shortage := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
 		if errors.Is(err, shortage) {

@@ -1,4 +1,4 @@
-package main
+package handovergrpc
 
 import (
 	"strings"
@@ -47,6 +47,25 @@ func TestHandshake(t *testing.T) {
 		}
 		if end := answerEnd(test.before, 5); end != -1 {
 			t.Errorf("said yes without an answer, after %d bytes", end)
+		}
+	}
+}
+
+func record(kind byte, payload string) string {
+	n := len(payload)
+	return string([]byte{kind, 3, 3, byte(n >> 8), byte(n)}) + payload
+}
+
+func TestHandshakeBehindTLS(t *testing.T) {
+	hello := record(typeHandshake, strings.Repeat("\x17\x03\x03", 200)) + record(20, "\x01") + record(typeHandshake, "finished")
+	before := hello + record(typeApplication, preface+frame(typeSettings, flagAck, ""))
+	whole := before + record(typeApplication, "sealed")
+	for _, size := range []int{1, 2, 5, 9, 100, 1000} {
+		if end := answerEnd(whole, size); end <= len(before)+recordLength-1 {
+			t.Errorf("pieces of %d: said yes after %d bytes of %d", size, end, len(whole))
+		}
+		if end := answerEnd(before, size); end != -1 {
+			t.Errorf("pieces of %d: said yes without an answer, after %d bytes", size, end)
 		}
 	}
 }

@@ -1,0 +1,3 @@
+module handover/go
+
+go 1.19
