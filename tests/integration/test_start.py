@@ -7,7 +7,7 @@ import socket
 import pytest
 
 import cli_tools
-from harness import STEP_WORKER, call, connect, is_alive, is_refused, processes_of, rpc, steps, wait_until
+from harness import STEP_WORKER, call, connect, is_alive, is_refused, processes_of, read_file, rpc, steps, wait_until
 
 
 def only_errors(log):
@@ -282,6 +282,7 @@ def test_exec_that_fails_names_stage_path_and_reason(handover):
     os.chmod(program, 0o755)
     h.pool("api", program, ready="delay:0", restart_delay="50ms", crash_loop_after=100)
     h.start()
+    h.wait(lambda: read_file(f"/proc/{h.pids()[0]}/comm") == b"sleep\n", "the shell to be through with the script")
     with open(program, "w", encoding="utf-8") as file:
         file.write("#!/no/such/interpreter\n")
     os.kill(h.pids()[0], signal.SIGKILL)
