@@ -24,7 +24,7 @@ func main() {
 		log.Printf("answered %d calls", atomic.LoadInt64(&answered))
 		return nil
 	})
-	if err := w.ServeHTTP(&http.Server{Handler: http.HandlerFunc(handle)}, "rpc"); err != nil {
+	if err := w.ServeHTTP(&http.Server{Handler: http.HandlerFunc(handle)}); err != nil {
 		log.Fatal(err)
 	}
 	os.Exit(w.Run())
