@@ -202,7 +202,9 @@ install: programs
 	install -m 644 README.md NEWS LICENSE docs/*.md $(DESTDIR)$(PREFIX)/share/doc/handover
 	install -m 644 conf/*.ini $(DESTDIR)$(PREFIX)/share/doc/handover/conf
 	install -d $(DESTDIR)$(PREFIX)/share/handover
-	cp -r lib/go $(DESTDIR)$(PREFIX)/share/handover
+	cp -r lib/go lib/python $(DESTDIR)$(PREFIX)/share/handover
+	rm -rf $(DESTDIR)$(PREFIX)/share/handover/python/tests
+	find $(DESTDIR)$(PREFIX)/share/handover -name __pycache__ -prune -exec rm -r {} +
 	install -d $(DESTDIR)/etc/handover
 ifeq ($(WITH_SYSTEMD),yes)
 	install -d $(DESTDIR)$(UNITDIR)

@@ -226,18 +226,18 @@ def call(address, method, **params):
     return Call(address, method, **params).answer()
 
 
-def slow_calls(handover, address, n=1, ms=400):
-    """So many calls that are in flight now, and will be answered with 3; the master knows of them. On a machine that is
-    slow enough to miss that moment they are made anew, and take longer."""
+def slow_calls(handover, address, n=1, ms=400, beside=0):
+    """So many calls that are in flight now, and will be answered with 3; the master knows of them, and of others beside
+    them. On a machine that is slow enough to miss that moment they are made anew, and take longer."""
     while True:
         calls = [Call(address, "work", ms=ms, a=1, b=2) for _ in range(n)]
         socks = [c.sock for c in calls]
         while not select.select(socks, [], [], 0)[0]:
-            if sum(w["inflight"] or 0 for w in handover.workers()) == n:
+            if sum(w["inflight"] or 0 for w in handover.workers()) == n + beside:
                 return calls
             time.sleep(0.01)
         assert [c.answer()["sum"] for c in calls] == [3] * n
-        handover.wait(lambda: sum(w["inflight"] or 0 for w in handover.workers()) == 0, "nothing to be in flight")
+        handover.wait(lambda: sum(w["inflight"] or 0 for w in handover.workers()) == beside, "nothing to be in flight")
         ms *= 3
 
 

@@ -7,10 +7,12 @@ import shlex
 import pytest
 
 import harness
-from harness import Call, is_alive
+from harness import Call, is_alive, slow_calls
 
 EXAMPLES = {
     "go": [os.path.join(harness.BUILD, "go-http")],
+    "python": ["/usr/bin/python3", os.path.join(harness.ROOT, "lib/python/examples/http_worker.py")],
+    "asyncio": ["/usr/bin/python3", os.path.join(harness.ROOT, "lib/python/examples/asyncio_worker.py")],
 }
 RELOADS = 4
 
@@ -53,8 +55,7 @@ def test_what_never_ends_is_cut_off(service):
     hanging = Call(port, "hang")
     [guilty] = h.wait(lambda: [w["pid"] for w in h.workers() if w["inflight"] == 1], "the call to hang")
     [other] = [pid for pid in h.pids() if pid != guilty]
-    calls = [Call(port, "work", ms=1000, a=1, b=2) for _ in range(10)]
-    h.wait(lambda: sum(w["inflight"] or 0 for w in h.workers()) == 11, "calls in flight")
+    calls = slow_calls(h, port, 10, ms=1500, beside=1)  # longer than a start takes
     h.good_reload()
     answers = [c.answer() for c in calls]
     assert {a["sum"] for a in answers} == {3} and {a["pid"] for a in answers} <= {guilty, other}
@@ -64,14 +65,13 @@ def test_what_never_ends_is_cut_off(service):
     h.wait_log(rf"info pool api slot \d generation 1 pid {guilty} exited with code 143, .* after it was told to go")
     assert h.count_log("SIGKILL") == 0
     told = h.wait_log(r"stopping hard after 2\.4\S* of a budget of 3\S*, not finished: (.*)")[1]
-    assert re.search(r"^\S.* for 2\.\d s$", told), told
+    assert re.search(r"^\S.* for \d+\.\d s$", told), told
 
 
 def test_a_stop_answers_what_is_in_flight(service):
     h, port = service
     h.start()
-    calls = [Call(port, "work", ms=500, a=1, b=2) for _ in range(4)]
-    h.wait(lambda: sum(w["inflight"] or 0 for w in h.workers()) == 4, "calls in flight")
+    calls = slow_calls(h, port, 4)
     h.signal(harness.signal.SIGTERM)
     assert [c.answer()["sum"] for c in calls] == [3] * 4
     h.wait_exit()

@@ -1,0 +1,157 @@
+"""What workers with threads and workers with asyncio have in common."""
+import faulthandler
+import os
+import signal
+import sys
+import threading
+import time
+
+from .drain import CUT_STATUS, FAILURE, STOP, UNKNOWN, Limits, budget_of
+from .ledger import Ledger
+from .notify import Notifier
+from .sockets import Sockets
+
+STDERR = 2  # whatever becomes of sys.stderr
+REPORT_INTERVAL = 0.2  # seconds, at least, between two reports of the number of calls in flight
+
+
+class BaseWorker:
+    def __init__(self, drain_signals=(signal.SIGTERM, signal.SIGINT), by_hand=None, environment=None, end=os._exit):
+        environment = os.environ if environment is None else environment
+        self.drain_signals = drain_signals
+        self.budget = budget_of(environment.get("HANDOVER_DRAIN_TIMEOUT_USEC"))
+        self.notifier = Notifier(environment.get("NOTIFY_SOCKET"))
+        self.sockets = Sockets(environment, by_hand or {})
+        self.end_process = end
+        self.changed = threading.Event()  # the number of calls in flight
+        self.calls = Ledger(self.changed.set)
+        self.tasks = Ledger()
+        self.closers, self.closing, self.on_stop_functions = [], None, []
+        self.lock = threading.Lock()
+        self.is_ready = False
+        self.reason, self.limits, self.start = UNKNOWN, None, None
+        self.status = 0
+        self.timers, self.telling = [], None
+        # what `dump_signal = SIGQUIT` and `handover dump` ask for
+        faulthandler.register(signal.SIGQUIT, file=STDERR, all_threads=True)
+
+    # asking
+
+    @property
+    def draining(self):
+        """Whether the drain has begun: make up no new work then."""
+        return self.start is not None
+
+    def deadline(self):
+        """When what has not finished is cut off, by time.monotonic(); None before the drain."""
+        return self.start + self.limits.stop if self.draining else None
+
+    def socket(self, name=None):
+        """The listening socket of that name (none: the only one). It is shared: never make it blocking, never call its
+        shutdown(), and close it first when the drain begins."""
+        return self.sockets.take(name)
+
+    # saying
+
+    def call(self, name):
+        """A context manager: a call is in flight. Its name is for the report of what had not finished."""
+        return self.calls.entry(name)
+
+    def connection(self, address):
+        """A context manager: a connection is there that a drain waits for, but that is no call in flight."""
+        return self.calls.entry(f"connection of {address}", counts=False)
+
+    def on_close(self, name, function):
+        """Called when all calls and tasks have ended or have been cut off; the last one that was set is called first."""
+        self.closers.append((name, function))
+
+    def on_stop(self, function):
+        """Called at the first moment of a stop, and not of a reload: the place to say NOT_SERVING. It must not wait."""
+        self.on_stop_functions.append(function)
+
+    def notify(self, *assignments):
+        """As sd_notify(3) does: "STATUS=text", "WATCHDOG=1". That nobody listens changes nothing."""
+        try:
+            self.notifier.send(*assignments)
+        except OSError as error:
+            self.complain(f"NOTIFY_SOCKET: {error}; going on")
+
+    def fail(self, error):
+        """Starts a drain because the worker cannot go on; run() then returns 1."""
+        self.complain(f"{error}; draining")
+        self.status = 1
+        self.begin(FAILURE, self.budget)
+
+    # what both kinds do
+
+    def say_ready(self):
+        self.notifier.send("READY=1")
+        threading.Thread(target=self._report, daemon=True).start()
+
+    def _report(self):
+        while True:
+            self.changed.wait()
+            self.changed.clear()
+            self.notify(f"X_HANDOVER_INFLIGHT={self.calls.counted}")
+            time.sleep(REPORT_INTERVAL)
+
+    def reason_of_signal(self):
+        """Without a supervisor there is no successor."""
+        return UNKNOWN if self.notifier.sock else STOP
+
+    def begin(self, reason, budget):
+        """The drain is told to us: by a signal, and perhaps one day by a message that says why and how long. Only the
+        first time counts. Returns whether it was that. The clocks run from here, so a worker that is still warming up is
+        bounded as well."""
+        with self.lock:
+            if self.draining:
+                return False
+            self.reason, self.limits, self.start = reason, Limits(budget), time.monotonic()
+        # This one does nothing else, because all the rest can hang.
+        self._later(self.limits.exit, self.end_process, CUT_STATUS)
+        # Where C code does not let go of the interpreter no thread of Python can help: this one is none.
+        if self.end_process is os._exit:
+            faulthandler.dump_traceback_later((self.limits.exit + budget) / 2, file=STDERR, exit=True)
+        self._later(self.limits.stop, self.cut_off)
+        if reason == STOP:
+            for function in self.on_stop_functions:
+                function()
+        return True
+
+    def _later(self, seconds, function, *arguments):
+        timer = threading.Timer(seconds, function, arguments)
+        timer.daemon = True
+        timer.start()
+        self.timers.append(timer)
+
+    def say_draining(self):
+        self.notify("STOPPING=1", f"STATUS=draining, {self.calls.counted} calls in flight")
+
+    def cut_off(self):
+        """Most of the budget is gone: say what has not finished, and stop it hard."""
+        unfinished = self.calls.unfinished() + self.tasks.unfinished()
+        if self.closing:
+            unfinished.append(f"closing {self.closing}")
+        text = "; ".join(unfinished) or "no call, but a connection that its client keeps"
+        self.status = self.status or CUT_STATUS
+        limits = self.limits
+        self.telling = threading.Thread(target=self.complain, daemon=True, args=(
+            f"stopping hard after {limits.stop:.3g}s of a budget of {limits.budget:.3g}s, not finished: {text}",))
+        self.telling.start()
+        self.notify(f"STATUS=stopping hard, not finished: {text}")
+        self.stop_hard()
+
+    def stop_hard(self):
+        raise NotImplementedError
+
+    def after_drain(self):
+        """All is done, in time or not: only the last clock goes on, for what the program does after run()."""
+        self.timers[-1].cancel()
+        if self.telling:
+            self.telling.join()
+        return self.status
+
+    def complain(self, text):
+        """One write a line, also from several threads at once."""
+        sys.stderr.write(f"{os.path.basename(sys.argv[0])}: {text}\n")
+        sys.stderr.flush()

@@ -1,0 +1,83 @@
+"""Listening sockets that were handed over, by the convention of sd_listen_fds(3)."""
+import os
+import socket
+
+FIRST_DESCRIPTOR = 3
+MAX_SOCKETS = 1024
+
+
+class SocketError(Exception):
+    """There is no such socket for us, and why."""
+
+
+class Sockets:
+    def __init__(self, environment, by_hand):
+        self.opened = []
+        self.given = bool(environment.get("LISTEN_FDS"))
+        if self.given:
+            self.free = list(enumerate(announced(environment), FIRST_DESCRIPTOR))
+            for fd, _ in self.free:
+                os.set_inheritable(fd, False)
+        else:
+            self.free = [(address, name) for name, address in by_hand.items()]
+
+    def take(self, name=None):
+        """The socket of that name, or the only one. When the supervisor comes to hand sockets over after READY=1, this is
+        the place that waits for them."""
+        if name is None and len(self.free) == 1:
+            name = self.free[0][1]
+        for n, (source, known) in enumerate(self.free):
+            if known == name:
+                sock = adopt(source, name) if self.given else make(source)
+                self.opened.append(self.free.pop(n)[1])
+                return sock
+        raise SocketError(self.missing(name))
+
+    def missing(self, name):
+        every = " ".join([known for _, known in self.free] + self.opened)
+        if not every and not self.given:
+            return "LISTEN_FDS is not set: no supervisor has given us a listening socket"
+        if name is None:
+            return f"say which socket: there are {every}" if self.free else f"all sockets are in use already: {every}"
+        if name in self.opened:
+            return f"socket {name!r} is in use already"
+        return f"there is no socket {name!r}; there are: {every}"
+
+
+def announced(environment):
+    """The name of each descriptor, in their order."""
+    pid, count = environment.get("LISTEN_PID"), environment["LISTEN_FDS"]
+    if pid != str(os.getpid()):
+        raise SocketError(f"LISTEN_PID is {pid!r}, we are {os.getpid()}: the sockets are meant for another process "
+                          "(a shell that starts us must do so by exec)")
+    if not (count.isascii() and count.isdigit() and 1 <= int(count) <= MAX_SOCKETS):
+        raise SocketError(f"LISTEN_FDS is {count!r}: not a number from 1 to {MAX_SOCKETS}")
+    names = environment.get("LISTEN_FDNAMES")
+    if names is None:
+        return [""] * int(count)
+    if len(names.split(":")) != int(count):
+        raise SocketError(f"LISTEN_FDNAMES {names!r} has {len(names.split(':'))} names for LISTEN_FDS={count}")
+    return names.split(":")
+
+
+def adopt(fd, name):
+    """Other processes share this socket: it is made non-blocking, and never again blocking."""
+    os.set_blocking(fd, False)
+    sock = socket.socket(fileno=fd)
+    if sock.type != socket.SOCK_STREAM or not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        sock.detach()
+        raise SocketError(f"socket {name!r} (descriptor {fd}) is not a listening stream socket")
+    return sock
+
+
+def make(address):
+    """("127.0.0.1", 8080), or a path: for a run without a supervisor."""
+    if isinstance(address, str):
+        sock = socket.socket(socket.AF_UNIX)
+    else:
+        sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(address)
+    sock.listen(1024)
+    sock.setblocking(False)
+    return sock

@@ -1,0 +1,150 @@
+"""Workers with threads."""
+import errno
+import contextlib
+import os
+import select
+import signal
+import threading
+
+from .base import BaseWorker
+from .http import HttpServer
+
+ACCEPT_PAUSE = 1  # seconds that we leave connections to others when we are out of descriptors or memory
+
+
+class Worker(BaseWorker):
+    """This process under its supervisor. It is made, and run() is called, in the main thread."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.began = threading.Event()
+        self.cut = threading.Event()
+        self.servers = []
+        self.wake, self.woken = os.pipe()  # ends accepting
+        for number in self.drain_signals:
+            # The handler may interrupt whoever holds the lock: a thread begins the drain.
+            signal.signal(number, lambda *_: threading.Thread(
+                target=self.begin, args=(self.reason_of_signal(), self.budget), daemon=True).start())
+
+    def serve(self, accepted, name=None, *, drain=lambda limits: None, stop=lambda: None):
+        """Accepts from that socket, and calls accepted(connection, address), which must not block, for each connection.
+        At a drain drain(limits) is called when nothing is accepted any more, and returns when all has finished; stop()
+        cuts off what has not."""
+        sock = self.socket(name)
+        thread = threading.Thread(target=self._accept, args=(sock, accepted), daemon=True)
+
+        def finish(limits):
+            """Accepting ends first, and what is queued in the socket is left to those who share it."""
+            if thread.ident:
+                thread.join()
+            sock.close()
+            drain(limits)
+        self.add(thread.start, finish, stop)
+
+    def add(self, start, drain, stop):
+        """Adds a server of another kind: start() begins to accept, drain(limits) stops that and returns when all has
+        finished, stop() cuts off what has not."""
+        self.servers.append((start, drain, stop))
+
+    def serve_http(self, handler, name=None):
+        """Lets a class of http.server's handlers serve, with a thread for each connection."""
+        server = HttpServer(self, handler)
+        self.serve(server.accepted, name, drain=server.drain, stop=server.stop)
+
+    def go(self, name, function, *arguments):
+        """Runs background work that a drain waits for, in a thread. It should look at `draining`, or wait for `began`."""
+        key = self.tasks.begin(name)
+
+        def run():
+            try:
+                function(*arguments)
+            finally:
+                self.tasks.end(key)
+        threading.Thread(target=run, name=name, daemon=True).start()
+
+    def ready(self):
+        """Starts the servers and says READY=1, once, and not any more when the drain has begun."""
+        with self.lock:
+            if self.is_ready or self.draining:
+                return
+            self.is_ready = True
+        for start, _, _ in self.servers:
+            start()
+        self.say_ready()
+
+    def run(self):
+        """Says that we are ready, waits for the drain, carries it out, and returns the exit status for sys.exit(): 0, or
+        143 when something had to be cut off, or 1 after a failure."""
+        try:
+            self.ready()
+        except OSError as error:
+            self.fail(f"NOTIFY_SOCKET: READY=1 could not be sent: {error}")
+        self.began.wait()
+        self._finish()
+        return self.after_drain()
+
+    def begin(self, reason, budget):
+        if super().begin(reason, budget):
+            self.began.set()
+            os.write(self.woken, b"x")
+            self.say_draining()
+
+    def stop_hard(self):
+        for _, _, stop in self.servers:
+            threading.Thread(target=stop, daemon=True).start()
+        self.cut.set()
+
+    # the drain
+
+    def _finish(self):
+        """Calls that hang must not keep what is after them from being done."""
+        worked = threading.Event()
+
+        def work():
+            self._drain_servers()
+            self.tasks.wait()
+            worked.set()
+            self.cut.set()
+        threading.Thread(target=work, daemon=True).start()
+        self.cut.wait()
+        worked.wait((self.limits.exit - self.limits.stop) / 2)
+        while self.closers:
+            self.closing, function = self.closers.pop()
+            try:
+                function()
+            except Exception as error:  # whatever it is, the others are to be closed as well
+                self.complain(f"closing {self.closing}: {error!r}; going on")
+            self.closing = None
+
+    def _drain_servers(self):
+        threads = [threading.Thread(target=drain, args=(self.limits,), daemon=True) for _, drain, _ in self.servers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _accept(self, sock, accepted):
+        poll = select.poll()
+        poll.register(sock, select.POLLIN)
+        poll.register(self.wake, select.POLLIN)
+        while not self.draining:
+            poll.poll()
+            if self.draining:
+                return
+            try:
+                connection, address = sock.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                continue  # somebody else has it
+            except OSError as error:
+                if not is_shortage(error):
+                    self.fail(f"accept on {sock.getsockname()}: {error}")
+                    return
+                self.complain(f"accept on {sock.getsockname()}: {error}; trying again in {ACCEPT_PAUSE} s")
+                self.began.wait(ACCEPT_PAUSE)
+                continue
+            accepted(connection, address)
+
+
+def is_shortage(error):
+    """Whether it may pass by itself."""
+    return error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
