@@ -97,6 +97,7 @@ $(HELPERS): ALL_CFLAGS := $(filter-out $(SAN),$(ALL_CFLAGS))
 $(HELPERS): ALL_LDFLAGS := $(filter-out $(SAN),$(ALL_LDFLAGS))
 $(HELPERS): $(BUILD)/%: $(BUILD)/obj/tests/workers/%.o
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -ljansson
+$(BUILD)/unit/test_channel_json: $(BUILD)/obj/supervisor/engine/channel_json.o
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(CORE) $(SYSTEM) $(BASE)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(SYSTEM_LIBS) -ljansson -lcmocka

@@ -1,6 +1,7 @@
 /* channel_json.c - the channel's messages as JSON. */
 #include <string.h>
 
+#include "base/parse.h"
 #include "engine/api_json_internal.h"
 #include "engine/channel.h"
 
@@ -13,14 +14,26 @@ static bool refuse(json_t *object, const char **ret_why, const char *why)
 	return false;
 }
 
-static void take_status(const json_t *object, char *status)
+/* As a status by NOTIFY_SOCKET is taken: whole characters only, and control characters are blanks.
+ */
+static void take_status(const json_t *object, char status[static NOTIFY_STATUS_MAX])
 {
 	const char *text = json_string_value(json_object_get(object, "text"));
-	struct buf visible = {.max = NOTIFY_STATUS_MAX - 1};
+	size_t len = text != NULL ? strlen(text) : 0, out = 0, n;
 
-	buf_add_visible(&visible, text != NULL ? text : "", text != NULL ? strlen(text) : 0);
-	snprintf(status, NOTIFY_STATUS_MAX, "%s", buf_text(&visible));
-	buf_free(&visible);
+	for (size_t i = 0; i < len; i += n) {
+		size_t keep = parse_printable(text + i, len - i);
+
+		n = keep > 0 ? keep : parse_utf8(text + i, len - i);
+		if (n == 0 || out + n >= NOTIFY_STATUS_MAX)
+			break;
+		if (keep > 0)
+			memcpy(status + out, text + i, keep);
+		else
+			status[out] = ' ';
+		out += keep > 0 ? keep : 1;
+	}
+	status[out] = '\0';
 }
 
 bool channel_parse(const char *text, size_t len, struct channel_message *ret_message,
