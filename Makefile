@@ -9,6 +9,8 @@ ZSHDIR   ?= $(PREFIX)/share/zsh/site-functions
 CATALOGDIR ?= /usr/lib/systemd/catalog
 # what handoverd loads into workers; it looks here, beside itself, and in ../lib/handover
 LIBDIR   ?= $(PREFIX)/lib/handover
+# libhandover; a distribution has a folder of its own for each kind of machine
+LIBRARYDIR ?= $(PREFIX)/lib
 # plain | clang | asan (ASan + UBSan) | clang-asan
 VARIANT  ?= plain
 # no: without libsystemd; sockets and notifications work all the same, nothing is asked over D-Bus
@@ -45,6 +47,7 @@ ENGINE   := $(call objects,supervisor/engine/*.c)
 CLI      := $(call objects,supervisor/cli/*.c)
 PRELOAD  := $(call objects,lib/preload/*.c)
 MAIN     := $(call objects,supervisor/main.c)
+LIBWORKER := $(call objects,lib/worker/*.c)
 SYSTEM_LIBS := -linih $(if $(filter yes,$(WITH_SYSTEMD)),-lsystemd)
 DAEMON_LIBS := $(SYSTEM_LIBS) -levent_core -levent_extra -ljansson
 CLI_LIBS := $(SYSTEM_LIBS) -lcurl -ljansson -lsmartcols
@@ -57,14 +60,16 @@ SOURCES  := $(sort $(wildcard lib/*/*.[ch] supervisor/*.c supervisor/*/*.[ch] te
 SCRIPTS  := $(sort packaging/install-deps packaging/make-deb $(addprefix packaging/debian/,postinst prerm postrm) .ci/run tests/systemd/with-systemd $(wildcard tests/*.sh tests/*/*.sh))
 
 PROGRAMS := $(BUILD)/handoverd $(BUILD)/handover $(BUILD)/libhandover-bind.so
+# the number is that of the binary interface: of lib/worker/handover.map
+LIBRARY  := $(BUILD)/libhandover.so.0 $(BUILD)/libhandover.a
 TOOLS    := $(BUILD)/rpc-worker $(BUILD)/rpc-load $(HELPERS)
 
-.PHONY: all programs tools grpc unit deps-build deps-test deps-grpc deps-lint help demo test test-all test-unit \
+.PHONY: all programs library tools grpc unit deps-build deps-test deps-grpc deps-lint help demo test test-all test-unit \
 	test-go test-integration test-systemd test-vm test-package test-without-systemd lint lint-format lint-layers lint-core lint-scripts lint-man lint-clang format install clean deb deps-deb
-all: programs
+all: programs library
 
 help:
-	@echo 'make            build handoverd and handover (VARIANT=plain|clang|asan|clang-asan)'
+	@echo 'make            build handoverd, handover and libhandover (VARIANT=plain|clang|asan|clang-asan)'
 	@echo 'make demo       install what is missing, build, and show the main job in under a minute (WORKER=grpc: with grpc-go)'
 	@echo 'make test       install what is missing, build, pass all tests'
 	@echo 'make test-all   the same in all variants: asan, clang, clang-asan'
@@ -74,6 +79,7 @@ help:
 	@echo 'make clean      remove build/'
 
 programs: $(PROGRAMS)
+library: $(LIBRARY)
 tools: $(TOOLS)
 
 # ---- building ----
@@ -87,6 +93,16 @@ $(BUILD)/libhandover-bind.so: ALL_CFLAGS := $(filter-out $(SAN) -fPIE,$(ALL_CFLA
 $(BUILD)/libhandover-bind.so: ALL_LDFLAGS := $(filter-out $(SAN) -pie,$(ALL_LDFLAGS)) -shared -Wl,-z,defs
 $(BUILD)/libhandover-bind.so: $(PRELOAD)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^
+$(LIBWORKER): ALL_CFLAGS := $(filter-out -fPIE,$(ALL_CFLAGS)) -fPIC -fvisibility=hidden -pthread
+$(BUILD)/libhandover.so.0: $(LIBWORKER) lib/worker/handover.map
+	$(CC) -shared -pthread $(filter-out -pie,$(ALL_LDFLAGS)) -Wl,-soname,$(@F) -Wl,--version-script,lib/worker/handover.map -o $@ $(LIBWORKER)
+	ln -sf $(@F) $(BUILD)/libhandover.so
+# one object, in which only what is public has a name that others see
+$(BUILD)/libhandover.a: $(LIBWORKER)
+	$(LD) -r -o $(BUILD)/obj/libhandover.o $^
+	objcopy --localize-hidden $(BUILD)/obj/libhandover.o
+	rm -f $@
+	$(AR) rcs $@ $(BUILD)/obj/libhandover.o
 $(BUILD)/rpc-worker: $(RPC_WORKER)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -levent_core -levent_extra -ljansson
 $(BUILD)/rpc-load: $(RPC_LOAD)
@@ -98,6 +114,10 @@ $(HELPERS): ALL_LDFLAGS := $(filter-out $(SAN),$(ALL_LDFLAGS))
 $(HELPERS): $(BUILD)/%: $(BUILD)/obj/tests/workers/%.o
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -ljansson
 $(BUILD)/unit/test_channel_json: $(BUILD)/obj/supervisor/engine/channel_json.o
+# against the library's inside, and the master's view of messages and of the page
+$(BUILD)/unit/test_worker_%: $(BUILD)/obj/tests/unit/test_worker_%.o $(LIBWORKER) $(BUILD)/obj/supervisor/system/channel.o $(BASE)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -pthread -o $@ $^ -lcmocka
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(CORE) $(SYSTEM) $(BASE)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(SYSTEM_LIBS) -ljansson -lcmocka
@@ -191,7 +211,7 @@ format: deps-lint
 
 # ---- installing ----
 
-install: programs
+install: programs library
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/handover/conf
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 755 $(BUILD)/handoverd $(DESTDIR)$(PREFIX)/sbin/handoverd
@@ -202,6 +222,13 @@ install: programs
 	install -m 644 packaging/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 644 README.md NEWS LICENSE docs/*.md $(DESTDIR)$(PREFIX)/share/doc/handover
 	install -m 644 conf/*.ini $(DESTDIR)$(PREFIX)/share/doc/handover/conf
+	install -D -m 644 lib/worker/handover.h $(DESTDIR)$(PREFIX)/include/handover.h
+	install -D -m 644 $(BUILD)/libhandover.so.0 $(DESTDIR)$(LIBRARYDIR)/libhandover.so.0
+	ln -sf libhandover.so.0 $(DESTDIR)$(LIBRARYDIR)/libhandover.so
+	install -m 644 $(BUILD)/libhandover.a $(DESTDIR)$(LIBRARYDIR)/libhandover.a
+	install -d $(DESTDIR)$(LIBRARYDIR)/pkgconfig
+	sed 's,@PREFIX@,$(PREFIX),g; s,@LIBDIR@,$(LIBRARYDIR),g; s,@VERSION@,$(VERSION),g' lib/worker/libhandover.pc.in >$(DESTDIR)$(LIBRARYDIR)/pkgconfig/libhandover.pc
+	chmod 644 $(DESTDIR)$(LIBRARYDIR)/pkgconfig/libhandover.pc
 	install -d $(DESTDIR)$(PREFIX)/share/handover
 	cp -r lib/go lib/python $(DESTDIR)$(PREFIX)/share/handover
 	rm -rf $(DESTDIR)$(PREFIX)/share/handover/python/tests
@@ -230,3 +257,4 @@ deps-deb:
 -include tests/fuzz/fuzz.mk
 -include tests/soak/soak.mk
 -include tests/analyse.mk
+-include tests/tsan.mk
