@@ -56,6 +56,52 @@ def test_a_socket_that_was_not_passed(handover):
     assert re.search("socket web: .*no socket named 'nowhere'.* service manager", h.log)
 
 
+def test_a_socket_of_another_name_was_passed(handover):
+    h = handover()
+    h.socket("web", "systemd:frnt")
+    h.pool("api", rpc(), sockets="web")
+    with passed(h, "front", "back") as (_, how):
+        h.end_early(code=1, **how)
+    assert "socket web: no socket named 'frnt' was passed to us by the service manager; what was passed: 'front', 'back'" in h.log
+
+
+def test_a_name_that_was_passed_twice(handover):
+    h = handover()
+    h.socket("web", "systemd:front")
+    h.pool("api", rpc(), sockets="web")
+    with passed(h, "front", "front") as (_, how):
+        h.end_early(code=1, **how)
+    assert ("socket web: 2 sockets named 'front' were passed to us by the service manager (descriptor 3, descriptor 4): which one "
+            "is meant?") in h.log
+
+
+def test_names_that_do_not_fit_the_sockets(handover):
+    h = handover()
+    h.socket("web", "systemd:front")
+    h.pool("api", rpc(), sockets="web")
+    with passed(h, "front") as (_, how):
+        how["wrapper"][2] = how["wrapper"][2].replace("LISTEN_FDS=1", "LISTEN_FDS=2")
+        h.end_early(code=1, **how)
+    assert "cannot use the sockets of the service manager (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES): Invalid argument" in h.log
+
+
+def test_a_passed_socket_that_is_let_go_can_be_had_again(handover):
+    h = handover()
+    h.socket("web", "systemd:front")
+    h.pool("api", rpc(), sockets="web")
+    with passed(h, "front") as ((front,), how):
+        h.start(**how)
+        h.section("socket:web", listen=f"tcp://127.0.0.1:{h.ports.take()}")
+        h.write()
+        h.good_reload(wait="drained")
+        h.wait_log("socket web .* is no longer configured: leaving it to the service manager")
+        waiting = Call(front, "info")
+        h.section("socket:web", listen="systemd:front")
+        h.write()
+        h.good_reload()
+        assert waiting.answer()["generation"] == 3
+
+
 def test_a_passed_socket_that_no_configuration_names_stays_with_us(handover):
     h = handover()
     h.socket("grpc", "systemd:front")
