@@ -10,7 +10,10 @@
  * A NULL-terminated list whose strings and block are the caller's. NULL: no memory.
  */
 char **adapt_environment(const struct proc *proc, char *const *environment);
-/* At most so many. */
+/* The descriptor of the socket on which a worker written for einhorn acknowledges: behind its
+ * sockets. */
+int adapt_ack_number(const struct pool_spec *spec);
+/* At most so many variables. */
 size_t adapt_count(const struct pool_spec *spec);
 /* Is it a variable that belongs to the worker's process alone, and not to a command that is run
  * about it? */

@@ -112,6 +112,7 @@ struct proc {
 	struct channel *channel; /* NULL: it has not connected */
 	bool ready_waits;	 /* it is ready, but for its channel */
 	struct probe *probe;	 /* ready = exec: the command that runs, or waits to be run again */
+	struct ack *ack;	 /* compat = einhorn: its socket for that */
 	struct output *output;
 	struct worker_cgroup *cgroup; /* NULL: none of its own */
 	char *status;		      /* STATUS=, NULL: never said */

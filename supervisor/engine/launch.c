@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "engine/acks.h"
 #include "engine/adapt.h"
 #include "engine/cgroups.h"
 #include "engine/events.h"
@@ -250,6 +251,7 @@ struct launch {
 	size_t pid_variables[2];
 	int out, err;
 	int ready_read, ready_write;
+	int ack; /* the worker's end */
 	int cgroup;
 	int *fds, *numbers;
 	size_t n_fds;
@@ -263,6 +265,7 @@ static void launch_done(struct launch *launch)
 	fd_close(launch->err);
 	fd_close(launch->ready_read);
 	fd_close(launch->ready_write);
+	fd_close(launch->ack);
 	fd_close(launch->cgroup);
 	launch_free_environment(launch->argv);
 	launch_free_environment(launch->env);
@@ -284,6 +287,22 @@ static void launch_unblock(const struct engine_socket *socket)
 			    socket->name);
 }
 
+/* The socket on which a worker written for einhorn says that it is ready. */
+static int launch_set_ack(struct launch *launch)
+{
+	const struct pool_spec *spec = launch->proc->version->spec;
+	int ours, r;
+
+	if ((spec->compat & COMPAT_EINHORN) == 0)
+		return 0;
+	r = acks_open(&ours, &launch->ack);
+	if (r < 0)
+		return r;
+	launch->fds[launch->n_fds] = launch->ack;
+	launch->numbers[launch->n_fds++] = adapt_ack_number(spec);
+	return acks_watch(launch->proc, ours);
+}
+
 /* Sockets from 3 on in the order of the configuration, and the ready pipe where it was asked for.
  */
 static int launch_set_descriptors(struct launch *launch)
@@ -292,8 +311,8 @@ static int launch_set_descriptors(struct launch *launch)
 	const struct pool_spec *spec = version->spec;
 	int pipefd[2];
 
-	launch->fds = calloc(spec->n_sockets + 1, sizeof(int));
-	launch->numbers = calloc(spec->n_sockets + 1, sizeof(int));
+	launch->fds = calloc(spec->n_sockets + 2, sizeof(int));
+	launch->numbers = calloc(spec->n_sockets + 2, sizeof(int));
 	if (launch->fds == NULL || launch->numbers == NULL)
 		return -ENOMEM;
 	for (size_t n = 0; n < launch_inherited(spec); n++) {
@@ -340,6 +359,8 @@ static int launch_prepare(struct launch *launch, struct spawn_spec *spec, char *
 	if (r < 0)
 		return r;
 	r = launch_set_descriptors(launch);
+	if (r == 0)
+		r = launch_set_ack(launch);
 	if (r == 0)
 		r = output_open(proc->engine, proc, pool, &launch->out, &launch->err, ret_error);
 	if (r < 0)
@@ -464,7 +485,7 @@ static void launch_one(struct engine *engine, const struct worker_ref *ref)
 	struct pool_runtime *runtime = &engine->pools[ref->pool];
 	const struct worker *worker = pool_worker(&engine->model->pools[ref->pool], ref);
 	struct launch launch = {
-	    .out = -1, .err = -1, .ready_read = -1, .ready_write = -1, .cgroup = -1};
+	    .out = -1, .err = -1, .ready_read = -1, .ready_write = -1, .ack = -1, .cgroup = -1};
 	struct version *version;
 	struct proc *proc;
 	int r;

@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "base/parse.h"
+#include "engine/acks.h"
 #include "engine/cgroups.h"
 #include "engine/channel.h"
 #include "engine/events.h"
@@ -66,6 +67,7 @@ struct proc *proc_free(struct proc *proc)
 	if (proc == NULL)
 		return NULL;
 	probe_stop(proc);
+	acks_stop(proc);
 	cgroups_leave(proc);
 	output_free(proc);
 	channel_close(proc);

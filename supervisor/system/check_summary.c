@@ -22,6 +22,8 @@ static const char *ready_word(const struct pool_spec *pool)
 		return "after a delay";
 	case READY_FD:
 		return "by a line on a descriptor";
+	case READY_EINHORN:
+		return "when it acknowledges as for einhorn";
 	case READY_EXEC:
 		return "when a command succeeds";
 	}

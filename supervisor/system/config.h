@@ -54,7 +54,15 @@ struct socket_spec {
 	uint64_t receive_buffer, send_buffer; /* bytes, 0 = kernel's default */
 };
 
-enum ready_kind { READY_NOTIFY, READY_DELAY, READY_FD, READY_EXEC };
+enum ready_kind { READY_NOTIFY, READY_DELAY, READY_FD, READY_EXEC, READY_EINHORN };
+/* Other supervisors, as bits. */
+enum compat {
+	COMPAT_SERVER_STARTER = 1 << 0,
+	COMPAT_EINHORN = 1 << 1,
+	COMPAT_NGINX = 1 << 2,
+	COMPAT_UNICORN = 1 << 3,
+	COMPAT_S6 = 1 << 4,
+};
 enum restart_policy { RESTART_ALWAYS, RESTART_ON_FAILURE, RESTART_NEVER };
 enum on_start_failure { ON_START_FAILURE_EXIT, ON_START_FAILURE_RETRY };
 enum handoff { HANDOFF_INHERIT, HANDOFF_CHANNEL };
@@ -88,6 +96,8 @@ struct pool_spec {
 	char **sockets; /* names, in the order of the descriptors */
 	size_t n_sockets;
 	bool bind_shim;	  /* default no */
+	unsigned compat;  /* enum compat */
+	int compat_s6_fd; /* COMPAT_S6 */
 	unsigned workers; /* resolved: auto = CPUs we may use (affinity mask and cpu.max, rounded
 			     up, at least 1) */
 	bool workers_auto;
@@ -96,7 +106,7 @@ struct pool_spec {
 	int ready_fd;		 /* READY_FD: not 0-2, not one of the sockets' numbers (3..3+n-1) */
 	char **ready_argv;	 /* READY_EXEC */
 	usec_t start_timeout;	 /* default 30s */
-	int drain_signal;	 /* default SIGTERM */
+	int drain_signal;	 /* default SIGTERM, or as compat says */
 	usec_t drain_timeout;	 /* default 6s */
 	usec_t stop_timeout;	 /* default drain_timeout */
 	usec_t drain_extend_max; /* default 0 */

@@ -95,7 +95,8 @@ int config_build_section(const struct config_section *section, void *object,
 			r = read_entry(section, key, entry, object, problems);
 		else if (key->info.default_value != NULL)
 			r = read_default(key, object);
-		else if (entry->place.file == NULL)
+		else if (entry->place.file == NULL &&
+			 (key->implied == NULL || !key->implied(object)))
 			config_problem_add(problems, &section->place, false,
 					   "[%s] %s: is missing; %s", section->title,
 					   key->info.name, key->missing);

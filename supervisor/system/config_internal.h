@@ -21,6 +21,8 @@
 
 struct key;
 
+enum { CONFIG_READY_FD_MAX = 1023 };
+
 /* How the text of a key becomes a value, and back. */
 struct key_type {
 	/*
@@ -47,6 +49,8 @@ struct key {
 	unsigned
 	    first; /* choices: the enum value of the first word in info.type; the others follow */
 	const char *missing; /* required keys: what to say when there is none */
+	bool (*implied)(
+	    const void *object); /* required keys: do others that stand before it say it? */
 };
 
 /* The member that a key stands for. */
@@ -148,6 +152,15 @@ int config_build_items(struct config_section *section, const void *object);
 int config_build(struct config *config, struct config_problems *problems);
 int config_build_all_items(struct config *config);
 
+/* Does `compat` say how workers become ready? */
+bool config_compat_says_ready(const void *object);
+/* What follows from `compat` for the keys `ready` and `drain_signal`, where they were not written.
+ */
+void config_compat_derive(struct pool_spec *pool, bool ready, bool drain_signal);
+/* Words of `compat` whose drain signals differ: a sentence's rest in out, "" if there are none.
+ * Returns its text. */
+const char *config_compat_disagree(const struct pool_spec *pool, struct buf *out);
+
 /* Holds keys and sections against each other. */
 void config_verify(const struct config *config, struct config_problems *problems);
 void config_verify_sockets(const struct config *config, struct config_problems *problems);
@@ -196,6 +209,6 @@ unsigned config_limit_cpus(const char *root);
 extern const struct key_type type_number, type_integer, type_duration, type_size, type_octal,
     type_yes_no, type_yes_no_unset, type_signal, type_choice, type_account, type_path, type_amount,
     type_names, type_accounts, type_paths, type_variables, type_success, type_command, type_workers,
-    type_ready, type_listen, type_output, type_address;
+    type_ready, type_compat, type_listen, type_output, type_address;
 
 #endif

@@ -34,6 +34,8 @@ static int build_socket(struct config *config, const struct config_section *sect
 /* Defaults that depend on other keys. */
 static int derive_pool(struct pool_spec *pool, const struct config_section *section)
 {
+	config_compat_derive(pool, config_values_entry(section, "ready")->place.file == NULL,
+			     config_values_entry(section, "drain_signal")->n == 0);
 	if (config_values_entry(section, "stop_timeout")->n == 0)
 		pool->stop_timeout = pool->drain_timeout;
 	if (config_values_entry(section, "max_processes")->n == 0)

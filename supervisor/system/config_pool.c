@@ -109,13 +109,12 @@ static int read_ready_delay(const char *text, struct pool_spec *pool, struct buf
 
 static int read_ready_fd(const char *text, struct pool_spec *pool, struct buf *why)
 {
-	enum { FD_MAX = 1023 };
 	uint64_t fd;
 
 	pool->ready = READY_FD;
-	if (parse_uint(text, 0, FD_MAX, &fd) < 0) {
+	if (parse_uint(text, 0, CONFIG_READY_FD_MAX, &fd) < 0) {
 		buf_printf(why, "fd: %s is not a descriptor's number between 3 and %d", QUOTE(text),
-			   FD_MAX);
+			   CONFIG_READY_FD_MAX);
 		return -EINVAL;
 	}
 	if (fd < 3) {
@@ -173,6 +172,10 @@ static int read_ready(const struct key *key, const char *text, void *object, str
 		pool->ready = READY_NOTIFY;
 		return 0;
 	}
+	if (strcmp(plain, "einhorn") == 0) {
+		pool->ready = READY_EINHORN;
+		return 0;
+	}
 	if (strncmp(plain, "delay:", 6) == 0)
 		return read_ready_delay(plain + 6, pool, why);
 	if (strncmp(plain, "fd:", 3) == 0)
@@ -194,6 +197,9 @@ static void show_ready(const struct key *key, const void *object, struct buf *ou
 	switch (pool->ready) {
 	case READY_NOTIFY:
 		buf_add_str(out, "notify");
+		break;
+	case READY_EINHORN:
+		buf_add_str(out, "einhorn");
 		break;
 	case READY_DELAY:
 		buf_add_str(out, "delay:");

@@ -137,6 +137,28 @@ static void verify_shim(const struct verify *verify)
 		     "that goes with handoff = inherit only");
 }
 
+static void verify_compat(const struct verify *verify)
+{
+	const struct pool_spec *pool = verify->pool;
+	cleanup_buf struct buf text = {.data = NULL};
+
+	if (pool->ready == READY_EINHORN && (pool->compat & COMPAT_EINHORN) == 0)
+		fail(verify, "ready",
+		     "einhorn: a worker has no socket for that without compat = einhorn");
+	if ((pool->compat & COMPAT_S6) != 0 &&
+	    (pool->ready != READY_FD || pool->ready_fd != pool->compat_s6_fd))
+		fail(verify, "compat", "s6:%d means ready = fd:%d, and there is another ready",
+		     pool->compat_s6_fd, pool->compat_s6_fd);
+	if (!is_written(verify->section, "drain_signal") &&
+	    *config_compat_disagree(pool, &text) != '\0')
+		fail(verify, "compat", "%s: say which in drain_signal", text.data);
+	if ((pool->compat & (COMPAT_SERVER_STARTER | COMPAT_EINHORN | COMPAT_NGINX)) != 0 &&
+	    pool->handoff == HANDOFF_CHANNEL)
+		fail(verify, "compat",
+		     "such workers are born with their sockets: that goes with handoff = inherit "
+		     "only");
+}
+
 static void verify_times(const struct verify *verify)
 {
 	const struct pool_spec *pool = verify->pool;
@@ -205,6 +227,7 @@ static void verify_pools(const struct config *config, struct config_problems *pr
 		verify_sockets(&verify);
 		verify_ready(&verify);
 		verify_shim(&verify);
+		verify_compat(&verify);
 		verify_times(&verify);
 		verify_numbers(&verify);
 		total += verify.pool->workers;

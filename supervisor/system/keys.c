@@ -76,16 +76,21 @@ static const struct key keys[] = {
      DEFAULT("none")},
     {POOL(bind_shim, "bind_shim", type_yes_no, "yes | no", "no", REPLACE,
 	  "whether a worker that binds its addresses itself gets the sockets all the same")},
+    {POOL(compat, "compat", type_compat, "list of words", UNSET, REPLACE,
+	  "other supervisors that the worker was written for"),
+     .info.range = "server-starter, einhorn, nginx, unicorn, s6:NUMBER", DEFAULT("none")},
     {POOL(workers, "workers", type_workers, "number | auto", "1", SCALE, "how many workers serve"),
      RANGE("1", "10000")},
     {POOL(ready, "ready", type_ready, "condition", REQUIRED, REPLACE, "how a worker becomes ready"),
      .info.range = "notify, delay:DURATION, fd:NUMBER or exec:COMMAND",
+     .implied = config_compat_says_ready,
      .missing = "say how a worker becomes ready: notify, delay:2s, fd:N or exec:CMD"},
     {POOL(start_timeout, "start_timeout", type_duration, "duration", "30s", NONE,
 	  "how long a worker may take to become ready"),
      RANGE("1ms", "1d")},
-    {POOL(drain_signal, "drain_signal", type_signal, "signal", "SIGTERM", NONE,
-	  "what tells a worker to finish and exit")},
+    {POOL(drain_signal, "drain_signal", type_signal, "signal", UNSET, NONE,
+	  "what tells a worker to finish and exit"),
+     DEFAULT("SIGTERM, or as compat says")},
     {POOL(drain_timeout, "drain_timeout", type_duration, "duration", "6s", NONE,
 	  "budget of a drain at a reload"),
      RANGE("0", "1d")},
@@ -191,10 +196,10 @@ static const struct key keys[] = {
 static const struct {
 	const char *key, *value;
 } planned[] = {
-    {"reuseport", NULL},     {"live_failures", NULL}, {"compat", NULL},		  {"live", NULL},
-    {"live_interval", NULL}, {"live_timeout", NULL},  {"max_unavailable", NULL},  {"canary", NULL},
-    {"probe_address", NULL}, {"fd_store_max", NULL},  {"keep_generations", NULL}, {"ready", "tcp"},
-    {"ready", "http"},	     {"ready", "grpc"},
+    {"reuseport", NULL},    {"live_failures", NULL},	{"live", NULL},	  {"live_interval", NULL},
+    {"live_timeout", NULL}, {"max_unavailable", NULL},	{"canary", NULL}, {"probe_address", NULL},
+    {"fd_store_max", NULL}, {"keep_generations", NULL}, {"ready", "tcp"}, {"ready", "http"},
+    {"ready", "grpc"},
 };
 
 size_t keys_count(void)

@@ -17,6 +17,19 @@ static const struct row pool_rows[] = {
     {"bind_shim = on", NULL,
      "there are no sockets that a worker could bind; list them in the key sockets"},
     {"bind_shim = perhaps", NULL, "'perhaps' is neither yes nor no"},
+    {"compat = einhorn", "einhorn", NULL},
+    {"compat = unicorn,nginx server-starter", NULL,
+     "workers drain at SIGTERM with server-starter, and at SIGQUIT with nginx: say which in "
+     "drain_signal"},
+    {"compat = unicorn nginx unicorn", "nginx unicorn", NULL},
+    {"compat = s6:9", NULL, "s6:9 means ready = fd:9, and there is another ready"},
+    {"compat = s6:2", NULL, "s6: '2' is not a descriptor's number between 3 and 1023"},
+    {"compat = s6:x", NULL, "s6: 'x' is not a descriptor's number between 3 and 1023"},
+    {"compat = s6", NULL, "'s6' is not one of server-starter, einhorn, nginx, unicorn, s6:NUMBER"},
+    {"compat = enginx", NULL,
+     "'enginx' is not one of server-starter, einhorn, nginx, unicorn, s6:NUMBER; did you mean "
+     "'nginx'?"},
+    {"ready = einhorn", NULL, "einhorn: a worker has no socket for that without compat = einhorn"},
     {"workers = 10", "10", NULL},
     {"workers = 0", NULL, "must be between 1 and 10000, but is 0"},
     {"workers = 10001", NULL, "must be between 1 and 10000, but is 10001"},
@@ -215,7 +228,6 @@ static const struct row pool_rows[] = {
     {"success_codes = SIGFOO", NULL,
      "'SIGFOO' is neither an exit code between 0 and 255 nor a signal"},
 
-    {"compat = einhorn", NULL, "is not supported by this version"},
     {"live = http:/x", NULL, "is not supported by this version"},
     {"max_unavailable = 1", NULL, "is not supported by this version"},
     {"canary = 1", NULL, "is not supported by this version"},
@@ -504,7 +516,7 @@ static void test_items(void **state)
 
 	(void)state;
 	items = config_pool_items(reading.config, "api", &n);
-	assert_int_equal(n, 43);
+	assert_int_equal(n, 44);
 	assert_string_equal(items[0].key, "command");
 	assert_int_equal(items[0].effect, CONFIG_EFFECT_REPLACE);
 	for (i = 0; i < n; i++) {
@@ -530,7 +542,7 @@ static void test_key_table(void **state)
 	const struct key_info *infos = keys_all(&n);
 
 	(void)state;
-	assert_int_equal(n, 5 + 10 + 43);
+	assert_int_equal(n, 5 + 10 + 44);
 	for (i = 0; i < n; i++) {
 		assert_true(strlen(infos[i].name) > 0 && strlen(infos[i].name) < 49);
 		assert_true(strlen(infos[i].type) > 0);

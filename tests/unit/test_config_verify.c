@@ -49,6 +49,48 @@ static void test_shim(void **state)
 	    "sockets from the start: that goes with handoff = inherit only\n");
 }
 
+/* What follows from `compat` for keys that are not written; what is written counts. */
+static void test_compat(void **state)
+{
+	static const struct {
+		const char *keys, *ready, *drain_signal;
+	} rows[] = {
+	    {"compat = server-starter\nready = notify", "notify", "SIGTERM"},
+	    {"compat = einhorn", "einhorn", "SIGUSR2"},
+	    {"compat = einhorn\nready = delay:1s\ndrain_signal = TERM", "delay:1s", "SIGTERM"},
+	    {"ready = einhorn\ncompat = einhorn", "einhorn", "SIGUSR2"},
+	    {"compat = s6:9", "fd:9", "SIGTERM"},
+	    {"compat = s6:9\nready = fd:9", "fd:9", "SIGTERM"},
+	    {"compat = nginx, s6:4", "fd:4", "SIGQUIT"},
+	    {"compat = einhorn s6:4", "fd:4", "SIGUSR2"},
+	    {"compat = unicorn\nready = notify", "notify", "SIGQUIT"},
+	    {"compat = unicorn einhorn\ncompat =\nready = notify", "notify", "SIGTERM"},
+	    {"compat = nginx server-starter\ndrain_signal = HUP\nready = notify", "notify",
+	     "SIGHUP"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		cleanup_buf struct buf text = {.data = NULL};
+		cleanup_reading struct reading reading = {.directory = NULL};
+
+		buf_printf(&text, "[pool:api]\ncommand = x\n%s\n", rows[i].keys);
+		reading = read_text(text.data);
+		assert_string_equal(buf_text(&reading.said), "");
+		assert_string_equal(pool_value(&reading, "api", "ready"), rows[i].ready);
+		assert_string_equal(pool_value(&reading, "api", "drain_signal"),
+				    rows[i].drain_signal);
+	}
+	assert_said("[pool:api]\ncommand = x\ncompat = nginx\n",
+		    "x.ini:1: [pool:api] ready: is missing; say how a worker becomes ready: "
+		    "notify, delay:2s, fd:N or "
+		    "exec:CMD\n");
+	assert_said(SOCKET_A POOL "sockets = a\ncompat = nginx\nhandoff = channel\n",
+		    "x.ini:7: [pool:api] compat: such workers are born with their sockets: that "
+		    "goes with handoff = inherit "
+		    "only\n");
+}
+
 static void test_keys_without_effect(void **state)
 {
 	(void)state;
@@ -176,10 +218,15 @@ static void test_cross_numbers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_cross_checks), cmocka_unit_test(test_cross_sockets),
-	    cmocka_unit_test(test_shim),	 cmocka_unit_test(test_keys_without_effect),
-	    cmocka_unit_test(test_addresses),	 cmocka_unit_test(test_cross_ready),
-	    cmocka_unit_test(test_cross_times),	 cmocka_unit_test(test_cross_numbers),
+	    cmocka_unit_test(test_cross_checks),
+	    cmocka_unit_test(test_cross_sockets),
+	    cmocka_unit_test(test_shim),
+	    cmocka_unit_test(test_compat),
+	    cmocka_unit_test(test_keys_without_effect),
+	    cmocka_unit_test(test_addresses),
+	    cmocka_unit_test(test_cross_ready),
+	    cmocka_unit_test(test_cross_times),
+	    cmocka_unit_test(test_cross_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

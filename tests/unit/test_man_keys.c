@@ -155,11 +155,38 @@ static void test_examples_are_right(void **state)
 			    "GRPC_GO_LOG_SEVERITY_LEVEL=warning");
 }
 
+/* What it advises for servers is right for a pool. */
+static void test_servers_are_right(void **state)
+{
+	const char *p = strstr(page, "\n.Sh SERVERS\n"), *last = strstr(page, "\n.Sh EXAMPLES\n"),
+		   *end;
+	int n = 0;
+
+	(void)state;
+	assert_true(p != NULL && last != NULL && p < last);
+	while ((p = strstr(p, ".Bd -literal")) != NULL && p < last) {
+		cleanup_buf struct buf text = {.data = NULL};
+		cleanup_reading struct reading reading = {.directory = NULL};
+
+		p = strchr(p, '\n') + 1;
+		end = strstr(p, ".Ed");
+		assert_non_null(end);
+		buf_printf(&text,
+			   "[socket:web]\nlisten = tcp://:80\n[pool:web]\nsockets = web\n%.*s",
+			   (int)(end - p), p);
+		reading = read_text(text.data);
+		assert_string_equal(buf_text(&reading.said), "");
+		n++;
+	}
+	assert_true(n >= 10);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_every_key_is_described),
 	    cmocka_unit_test(test_no_other_key_is_described),
+	    cmocka_unit_test(test_servers_are_right),
 	    cmocka_unit_test(test_examples_are_right),
 	};
 
