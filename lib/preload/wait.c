@@ -156,6 +156,12 @@ static void note_select(int n, const fd_set *reading)
 			bound_polled(fd);
 }
 
+/* libc's header says that poll() only writes what it is given (access write_only); it reads, too.
+ */
+#ifndef __clang__
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout)
 {
 	note_poll(fds, n);
@@ -167,6 +173,9 @@ EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, c
 	note_poll(fds, n);
 	return REAL(ppoll)(fds, n, timeout, mask);
 }
+#ifndef __clang__
+#pragma GCC diagnostic pop
+#endif
 
 EXPORT int select(int n, fd_set *restrict reading, fd_set *restrict writing,
 		  fd_set *restrict failing, struct timeval *restrict timeout)
