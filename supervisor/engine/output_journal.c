@@ -288,8 +288,12 @@ int output_journal_open(struct output *output, int *ret_fd)
 	struct outputs *outputs = output->outputs;
 	usec_t now = clock_now();
 	struct stat st;
-	int fd, r = journal_open_stream(JOURNAL_STREAM_SOCKET, output->pool, &fd);
+	char unit[SYSTEMD_UNIT_NAME_MAX] = "";
+	int fd, r;
 
+	/* the last words of a worker are read when it is gone */
+	(void)systemd_own_unit(unit);
+	r = journal_open_stream(JOURNAL_STREAM_SOCKET, output->pool, unit, &fd);
 	if (r == 0) {
 		if (fstat(fd, &st) == 0) {
 			output->stream_device = st.st_dev;

@@ -116,12 +116,13 @@ int journal_send(int fd, const void *data, size_t len)
 	return 0;
 }
 
-/* What a stream begins with: identifier, unit (journald finds it by itself), priority, whether
+/* What a stream begins with: identifier, unit, priority, whether
  * "<3>" is understood, and three ways on from there that are not wanted. */
-static int send_head(int fd, const char *identifier)
+static int send_head(int fd, const char *identifier, const char *unit)
 {
-	char head[512];
-	int len = snprintf(head, sizeof(head), "%s\n\n%d\n1\n0\n0\n0\n", identifier, LOG_INFO);
+	char head[1024];
+	int len =
+	    snprintf(head, sizeof(head), "%s\n%s\n%d\n1\n0\n0\n0\n", identifier, unit, LOG_INFO);
 	ssize_t n;
 
 	if (len < 0 || (size_t)len >= sizeof(head))
@@ -132,14 +133,14 @@ static int send_head(int fd, const char *identifier)
 	return n == len ? 0 : -EAGAIN;
 }
 
-int journal_open_stream(const char *path, const char *identifier, int *ret_fd)
+int journal_open_stream(const char *path, const char *identifier, const char *unit, int *ret_fd)
 {
 	cleanup_close int fd = connect_to(path, SOCK_STREAM);
 	int flags, r;
 
 	if (fd < 0)
 		return fd;
-	r = send_head(fd, identifier);
+	r = send_head(fd, identifier, unit);
 	if (r < 0)
 		return r;
 	(void)shutdown(fd, SHUT_RD);

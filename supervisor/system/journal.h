@@ -41,11 +41,13 @@ int journal_send(int fd, const void *data, size_t len);
 
 /*
  * A stream for a process that knows nothing of the journal: each line that it writes becomes an
- * entry with this SYSLOG_IDENTIFIER and priority info, or that of "<3>" before the line. The path
+ * entry with this SYSLOG_IDENTIFIER and priority info, or that of "<3>" before the line. The unit
+ * ("": none) is whose lines they are when the process is gone before journald looks for it; only
+ * root may say so. The path
  * is journald's. *ret_fd (close-on-exec, blocking as programs expect) is the caller's. 0 or -errno:
  * -ENOENT, -ECONNREFUSED: there is no journal; -EAGAIN: it does not read.
  */
-int journal_open_stream(const char *path, const char *identifier, int *ret_fd);
+int journal_open_stream(const char *path, const char *identifier, const char *unit, int *ret_fd);
 
 /*
  * The priority that a line asks for by "<0>" to "<7>" at its beginning (sd-daemon(3)), which is

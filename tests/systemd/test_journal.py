@@ -271,6 +271,18 @@ def test_a_stop_does_not_wait_for_a_stopped_journald(own):
     assert h.log
 
 
+def test_the_last_words_of_a_worker_are_the_units(own):
+    """journald reads them when the worker is gone, and with it what journald would have asked for its unit."""
+    h = own
+    h.pool("api", steps("ready"), workers=1, stdout="journal")
+    h.start()
+    h.pool("api", steps("say:cannot open database", "exit:3"))
+    h.write()
+    with stopped(h):
+        assert h.systemctl("reload").returncode == 1
+    h.wait(lambda: "cannot open database" in h.journal("-t", "api"), "the worker's last line")
+
+
 def test_without_the_journals_sockets(service):
     """Standard error still leads to the journal, but nothing else does: all goes that way, priorities included."""
     h = service()

@@ -273,16 +273,17 @@ static void test_streams(void **state)
 	int server = listen_at(directory, "stdout", SOCK_STREAM, path), fd = -1, accepted;
 
 	(void)state;
-	assert_int_equal(journal_open_stream(path, "api", &fd), -ECONNREFUSED); /* no listen() */
+	assert_int_equal(journal_open_stream(path, "api", "", &fd),
+			 -ECONNREFUSED); /* no listen() */
 	assert_int_equal(listen(server, 1), 0);
-	assert_int_equal(journal_open_stream(path, "api", &fd), 0);
+	assert_int_equal(journal_open_stream(path, "api", "x@1.service", &fd), 0);
 	assert_true((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
 	assert_true((fcntl(fd, F_GETFL) & O_NONBLOCK) == 0);
 	accepted = accept(server, NULL, NULL);
 	assert_int_equal(write(fd, "<3>hello\n", 9), 9);
 	fd_close(fd);
-	assert_int_equal(recv(accepted, data, sizeof(data), MSG_WAITALL), 24);
-	assert_string_equal(data, "api\n\n6\n1\n0\n0\n0\n<3>hello\n");
+	assert_int_equal(recv(accepted, data, sizeof(data), MSG_WAITALL), 35);
+	assert_string_equal(data, "api\nx@1.service\n6\n1\n0\n0\n0\n<3>hello\n");
 	fd_close(accepted);
 	fd_close(server);
 	unit_remove(directory);
@@ -297,7 +298,7 @@ static void test_a_full_queue_of_streams(void **state)
 
 	(void)state;
 	assert_int_equal(listen(server, 2), 0);
-	while (n < ARRAY_LEN(fds) && (r = journal_open_stream(path, "api", &fds[n])) == 0)
+	while (n < ARRAY_LEN(fds) && (r = journal_open_stream(path, "api", "", &fds[n])) == 0)
 		n++;
 	assert_int_equal(r, -EAGAIN);
 	assert_true(n >= 1);
