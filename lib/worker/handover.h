@@ -57,8 +57,8 @@ enum {
 /*
  * Takes the inherited sockets over and connects to the channel; waits for nobody. *ret_handover is
  * NULL where nothing in the environment says that somebody supervises this process. 0; -EINVAL:
- * flags, or an address in the environment that is none; -EALREADY: there is one already; -EBADF: LISTEN_FDS counts descriptors that are not open;
- * another -errno.
+ * flags, or an address in the environment that is none; -EALREADY: there is one already; -EBADF:
+ * LISTEN_FDS counts descriptors that are not open; another -errno.
  */
 int handover_open(unsigned flags, struct handover **ret_handover);
 /*

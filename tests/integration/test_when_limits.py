@@ -54,7 +54,7 @@ def test_too_few_descriptors_for_a_reload(handover):
 
 
 @pytest.mark.parametrize("left, what", [(0, ""), (1, "cannot make a pipe for output: "), (2, "cannot make a pipe for output: "),
-                                        (3, "cannot duplicate a pipe: ")])
+                                        (3, "cannot duplicate a worker's output: ")])
 def test_descriptors_are_used_up_during_a_reload(handover, left, what):
     h = handover()
     go = h.path("go")
