@@ -231,7 +231,7 @@ def reload_hang(s, random, version):
         must_commit(s.h.reload(pool=pool, wait="drained"))  # no older one can take it
         s.committed(pool)
     s.hang(pool)
-    s.want(version, *pick_pools(random), pool)
+    s.want(version, *pick_pools(random), pool, options=())
     must_commit(reload(s))
     s.committed()
     return "committed"

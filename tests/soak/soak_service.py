@@ -41,6 +41,7 @@ class Service:
         self.windows = soak_figures.Windows()
         self.running = {pool: "v1" for pool in POOLS}  # the version that must serve
         self.wanted = dict(self.running)  # the version that the file has
+        self.commands = {}  # by pool and version: some have options of their own
         self.sizes = dict(POOLS)
         self.loads = {}
         self.watch = None
@@ -68,11 +69,13 @@ class Service:
         program = {"web": [harness.RPC_WORKER, "--stubborn"], "local": [self.program], "grpc": [GRPC_WORKER]}[pool]
         return shlex.join([*program, "--version", version, *map(str, options)])
 
-    def want(self, version, *pools, options=()):
-        """Puts a new version of these pools into the file."""
+    def want(self, version, *pools, options=None):
+        """Puts a version of these pools into the file: a new one, or one that was there before, as it was."""
         for pool in pools:
             self.wanted[pool] = version
-            self.h.pool(pool, self.command(pool, version, *options))
+            if options is not None or (pool, version) not in self.commands:
+                self.commands[pool, version] = self.command(pool, version, *(options or ()))
+            self.h.pool(pool, self.commands[pool, version])
         self.h.write()
 
     @contextlib.contextmanager
