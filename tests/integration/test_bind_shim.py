@@ -151,7 +151,7 @@ def test_the_users_own_preload_is_kept_behind_it(handover, how):
         h.start(env=h.environment(ASAN_OPTIONS="verify_asan_link_order=0", **own))  # handoverd itself loads it, too
     worker = h.pids("api")[0]
     variables = harness.read_file(f"/proc/{worker}/environ").split(b"\0")
-    library = os.path.join(harness.BUILD, "libhandover-bind.so")
+    library = os.path.join(os.path.realpath(harness.BUILD), "libhandover-bind.so")
     assert f"LD_PRELOAD={library}:{h.path('counter.so')}".encode() in variables
     assert harness.call(port, "add", a=1, b=2)["sum"] == 3
     h.good_reload(wait="drained")
