@@ -1,0 +1,95 @@
+"""libhandover as it is installed: the example of handover-worker(7), built by pkg-config, serves through reloads."""
+import os
+import re
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from harness import BUILD, ROOT, connect, is_refused
+
+VARIANT = os.environ.get("VARIANT", "plain")
+COMPILER = ["clang" if "clang" in VARIANT else "gcc", *(["-fsanitize=address,undefined"] if "asan" in VARIANT else [])]
+
+
+def example():
+    """The page's first example, with mdoc's escapes undone."""
+    with open(os.path.join(ROOT, "packaging/man/handover-worker.7"), encoding="utf-8") as page:
+        text = re.search(r"^\.Bd -literal\n(.*?)^\.Ed$", page.read(), re.M | re.S).group(1)
+    assert "int main" in text
+    return text.replace("\\e", "\\")
+
+
+@pytest.fixture(name="server", scope="module", params=["shared", "static"])
+def fixture_server(request, tmp_path_factory):
+    """The example as a program, against the installed library."""
+    place = str(tmp_path_factory.mktemp("libhandover"))
+    subprocess.run(["make", "-s", "install", f"BUILD={BUILD}", f"VARIANT={VARIANT}", f"DESTDIR={place}", "PREFIX=/usr"], cwd=ROOT, check=True,
+                   stdout=subprocess.DEVNULL)
+    os.chmod(place, 0o755)
+    pkg_config = ["pkg-config", "--cflags", "--libs", *(["--static"] if request.param == "static" else []), "libhandover"]
+    flags = subprocess.run(pkg_config, check=True, stdout=subprocess.PIPE, text=True, env={
+        **os.environ, "PKG_CONFIG_SYSROOT_DIR": place, "PKG_CONFIG_LIBDIR": f"{place}/usr/lib/pkgconfig"}).stdout.split()
+    if request.param == "static":
+        flags = ["-l:libhandover.a" if flag == "-lhandover" else flag for flag in flags]
+    else:
+        flags.append(f"-Wl,-rpath,{place}/usr/lib")
+    with open(f"{place}/server.c", "w", encoding="utf-8") as source:
+        source.write(example())
+    subprocess.run([*COMPILER, "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-D_GNU_SOURCE", "-o", f"{place}/server", f"{place}/server.c", *flags],
+                   check=True)
+    linked = subprocess.run(["ldd", f"{place}/server"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    assert ("libhandover.so.0" in linked) == (request.param == "shared")
+    return f"{place}/server"
+
+
+def ask(port):
+    with connect(port) as sock:
+        return sock.recv(100)
+
+
+@pytest.mark.parametrize("handoff", ["inherit", "channel"])
+def test_the_example(handover, server, handoff):
+    h = handover()
+    port = h.socket("web")
+    h.pool("api", server, sockets="web", workers=2, handoff=handoff, drain_timeout="5s")
+    h.start()
+    answered = 0
+    for generation in range(2, 6):
+        assert ask(port) == b"hello\n"
+        h.reload()
+        while {w["generation"] for w in h.workers("api")} != {generation}:
+            assert ask(port) == b"hello\n"
+            answered += 1
+    assert answered > 0
+    row = h.workers("api")[0]
+    assert row["inflight"] == 0 and row["status"] == "serving"
+    assert not h.count_log("SIGKILL"), h.tell()
+    h.stop()
+    assert is_refused(port)
+
+
+def test_without_a_supervisor(server):
+    """All calls do nothing: it finds no socket, and says so."""
+    ended = subprocess.run([server], check=False, stderr=subprocess.PIPE, text=True, timeout=30, env={"PATH": os.environ["PATH"]})
+    assert ended.returncode == 1 and ended.stderr == 'there is no socket "web"\n'
+
+
+BEQUEATH = """import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.execve(sys.argv[2], sys.argv[2:], {**os.environ, "LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "web"})"""
+
+
+def test_a_socket_by_systemd_s_protocol(server, tmp_path):
+    """Nothing of handoverd's is needed for LISTEN_FDS."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "sock"))
+        listener.listen()
+        with subprocess.Popen([sys.executable, "-c", BEQUEATH, str(listener.fileno()), server], pass_fds=[listener.fileno()]) as process:
+            try:
+                assert ask(str(tmp_path / "sock")) == b"hello\n"
+                process.terminate()
+                assert process.wait(30) == 0
+            finally:
+                process.kill()
