@@ -103,8 +103,8 @@ $(BUILD)/libhandover.a: $(LIBWORKER)
 	objcopy --localize-hidden $(BUILD)/obj/libhandover.o
 	rm -f $@
 	$(AR) rcs $@ $(BUILD)/obj/libhandover.o
-$(BUILD)/rpc-worker: $(RPC_WORKER)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -levent_core -levent_extra -ljansson
+$(BUILD)/rpc-worker: $(RPC_WORKER) $(BUILD)/libhandover.a
+	$(CC) $(ALL_LDFLAGS) -pthread -o $@ $^ -levent_core -levent_extra -ljansson
 $(BUILD)/rpc-load: $(RPC_LOAD)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -levent_core -levent_extra -ljansson -lm
 # It crashes on demand and tells what it was given to the last signal and limit: a sanitizer's runtime, which catches

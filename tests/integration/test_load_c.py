@@ -56,6 +56,18 @@ def test_one_at_a_time_over_a_unix_socket(handover, record_property):
     check(h, load, record_property, "C worker, Unix, max_surge = 1")
 
 
+def test_sockets_over_the_channel(handover, record_property):
+    """New workers get their sockets when all of them are ready, from the supervisor, in the middle of the load."""
+    h = handover()
+    port = h.socket("web")
+    h.pool("api", rpc("--version", 1), sockets="web", workers=4, drain_timeout="4s", handoff="channel")
+    h.start()
+    load = h.load("--new", 150, "--keepalive", "100,8", "--slow", "15,300,1000", target=f"127.0.0.1:{port}")
+    reload_under(h, load, lambda n: h.pool("api", rpc("--version", n)))
+    check(h, load, record_property, "C worker, TCP, handoff = channel, all kinds")
+    h.wait_log("is ready and waits for its sockets", 4 * (RELOADS + 1))
+
+
 def test_a_stop_loses_nobody_who_was_let_in(handover):
     """What was accepted, or waits in the queue, at the moment of the stop is answered; who comes later is refused."""
     h = handover()

@@ -12,11 +12,11 @@
 #include "rpc-worker-notify.h"
 #include "rpc-worker-server.h"
 #include "rpc-worker-util.h"
+#include "worker/handover.h"
 
 /* How long idle kept-alive connections stay: for requests that were already on their way. */
 #define GRACE_USEC	    (500 * USEC_PER_MSEC)
 #define BUDGET_DEFAULT_USEC (UINT64_C(30) * USEC_PER_SEC)
-#define BUDGET_MAX_USEC	    (UINT64_C(86400) * USEC_PER_SEC)
 
 struct drain {
 	struct drain_setup setup;
@@ -126,13 +126,19 @@ static void drain_describe(char *text, size_t size, void *arg)
 	snprintf(text, size, "draining: %s", inflight);
 }
 
-static void drain_start(struct drain *drain, int sig)
+void drain_start(struct drain *drain, const char *why)
 {
-	uint64_t limit_usec = drain->budget / 10 * 8;
-	uint64_t grace_usec = limit_usec < 2 * GRACE_USEC ? limit_usec / 2 : GRACE_USEC;
-	struct timeval limit = usec_timeval(limit_usec), grace = usec_timeval(grace_usec);
+	uint64_t left = handover_time_left(drain->setup.handover), limit_usec, grace_usec;
 	unsigned inflight = server_inflight(drain->setup.server);
+	struct timeval limit, grace;
 
+	if (drain->active)
+		return;
+	drain->budget = left != HANDOVER_FOREVER ? left : BUDGET_DEFAULT_USEC;
+	limit_usec = drain->budget / 10 * 8;
+	grace_usec = limit_usec < 2 * GRACE_USEC ? limit_usec / 2 : GRACE_USEC;
+	limit = usec_timeval(limit_usec);
+	grace = usec_timeval(grace_usec);
 	drain->active = true;
 	drain->since = now_usec();
 	if (drain->setup.shutdown_listeners)
@@ -141,7 +147,7 @@ static void drain_start(struct drain *drain, int sig)
 	event_add(drain->refuse, &next_turn);
 	server_drain(drain->setup.server);
 	notify_stopping(drain->setup.notify, drain_describe, drain);
-	fprintf(stderr, "rpc-worker: SIG%s: draining, %u in flight\n", sigabbrev_np(sig), inflight);
+	fprintf(stderr, "rpc-worker: %s: draining, %u in flight\n", why, inflight);
 	event_add(drain->grace, &grace);
 	if (!drain->setup.stubborn)
 		event_add(drain->limit, &limit);
@@ -150,10 +156,14 @@ static void drain_start(struct drain *drain, int sig)
 static void drain_on_signal(evutil_socket_t sig, short what, void *arg)
 {
 	struct drain *drain = arg;
+	char why[32];
 
 	(void)what;
-	if (!drain->active)
-		drain_start(drain, sig);
+	/* the channel may know more than the signal says */
+	handover_drain(drain->setup.handover);
+	handover_dispatch(drain->setup.handover);
+	snprintf(why, sizeof(why), "SIG%s", sigabbrev_np(sig));
+	drain_start(drain, why);
 	/* Who presses Ctrl-C twice does not want to wait: it gets its default action back. */
 	event_del(drain->on_interrupt);
 }
@@ -184,8 +194,6 @@ int drain_new(const struct drain_setup *setup, struct drain **ret)
 	if (drain == NULL)
 		return -ENOMEM;
 	drain->setup = *setup;
-	drain->budget =
-	    env_u64("HANDOVER_DRAIN_TIMEOUT_USEC", BUDGET_MAX_USEC, BUDGET_DEFAULT_USEC);
 	drain->on_drain = evsignal_new(base, setup->drain_signal, drain_on_signal, drain);
 	drain->on_interrupt = evsignal_new(base, SIGINT, drain_on_signal, drain);
 	drain->on_dump = evsignal_new(base, SIGQUIT, drain_on_dump, drain);

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 struct event_base;
+struct handover;
 struct listeners;
 struct notify;
 struct server;
@@ -14,6 +15,7 @@ struct drain;
 
 struct drain_setup {
 	struct event_base *base;
+	struct handover *handover;
 	struct listeners *listeners;
 	struct notify *notify;
 	struct server *server;
@@ -31,6 +33,9 @@ int drain_new(const struct drain_setup *setup, struct drain **ret);
 
 /* Takes NULL. */
 void drain_free(struct drain *drain);
+
+/* Begins, unless it has; why is for the log. */
+void drain_start(struct drain *drain, const char *why);
 
 bool drain_active(const struct drain *drain);
 

@@ -5,7 +5,6 @@
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/listener.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,12 +14,14 @@
 #include <unistd.h>
 
 #include "rpc-worker-util.h"
+#include "worker/handover.h"
 
-#define LISTEN_FDS_START 3
-#define LISTENERS_MAX	 64
+#define LISTENERS_MAX 64
+#define NAME_MAX_HERE 64
 
 struct listener {
 	int fd;
+	char name[NAME_MAX_HERE];
 	struct evhttp_bound_socket *bound; /* NULL: not accepting yet */
 };
 
@@ -28,6 +29,9 @@ struct listeners {
 	struct listener list[LISTENERS_MAX];
 	unsigned count;
 	char names[1024];
+	struct handover *handover;
+	bool waiting; /* for sockets that come later */
+	struct event_base *base;
 	struct evhttp *http;
 	struct event *resume; /* pending: accepting pauses */
 };
@@ -70,32 +74,41 @@ static void listeners_on_error(struct evconnlistener *listener, void *arg)
 	event_add(accepting->resume, &pause);
 }
 
+static int listener_start(struct listeners *listeners, struct listener *l)
+{
+	/*
+	 * Backlog 0: it listens already. CLOSE_ON_EXEC and non-blocking are for the accepted
+	 * sockets (accept4). No CLOSE_ON_FREE: the descriptor stays ours to close.
+	 */
+	struct evconnlistener *lev =
+	    evconnlistener_new(listeners->base, NULL, NULL, LEV_OPT_CLOSE_ON_EXEC, 0, l->fd);
+
+	if (lev == NULL)
+		return -ENOMEM;
+	evconnlistener_set_error_cb(lev, listeners_on_error);
+	l->bound = evhttp_bind_listener(listeners->http, lev);
+	if (l->bound == NULL) {
+		evconnlistener_free(lev);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
 int listeners_start(struct listeners *listeners, struct event_base *base, struct evhttp *http)
 {
+	int r = 0;
+
+	listeners->base = base;
 	listeners->http = http;
-	listeners->resume = evtimer_new(base, listeners_on_resume, listeners);
+	if (listeners->resume == NULL)
+		listeners->resume = evtimer_new(base, listeners_on_resume, listeners);
 	if (listeners->resume == NULL)
 		return -ENOMEM;
 	accepting = listeners;
-	for (unsigned i = 0; i < listeners->count; i++) {
-		struct listener *l = &listeners->list[i];
-		struct evconnlistener *lev;
-
-		/*
-		 * Backlog 0: it listens already. CLOSE_ON_EXEC and non-blocking are for the
-		 * accepted sockets (accept4). No CLOSE_ON_FREE: the descriptor stays ours to close.
-		 */
-		lev = evconnlistener_new(base, NULL, NULL, LEV_OPT_CLOSE_ON_EXEC, 0, l->fd);
-		if (lev == NULL)
-			return -ENOMEM;
-		evconnlistener_set_error_cb(lev, listeners_on_error);
-		l->bound = evhttp_bind_listener(http, lev);
-		if (l->bound == NULL) {
-			evconnlistener_free(lev);
-			return -ENOMEM;
-		}
-	}
-	return 0;
+	for (unsigned i = 0; i < listeners->count && r == 0; i++)
+		if (listeners->list[i].bound == NULL)
+			r = listener_start(listeners, &listeners->list[i]);
+	return r;
 }
 
 void listeners_shutdown(const struct listeners *listeners)
@@ -104,15 +117,17 @@ void listeners_shutdown(const struct listeners *listeners)
 		shutdown(listeners->list[i].fd, SHUT_RDWR);
 }
 
+static void listener_close(struct listeners *listeners, struct listener *l)
+{
+	if (l->bound != NULL)
+		evhttp_del_accept_socket(listeners->http, l->bound);
+	close(l->fd);
+}
+
 void listeners_close(struct listeners *listeners)
 {
-	for (unsigned i = 0; i < listeners->count; i++) {
-		struct listener *l = &listeners->list[i];
-
-		if (l->bound != NULL)
-			evhttp_del_accept_socket(listeners->http, l->bound);
-		close(l->fd);
-	}
+	for (unsigned i = 0; i < listeners->count; i++)
+		listener_close(listeners, &listeners->list[i]);
 	listeners->count = 0;
 	if (listeners->resume != NULL)
 		event_del(listeners->resume);
@@ -135,57 +150,80 @@ const char *listeners_names(const struct listeners *listeners)
 	return listeners->names;
 }
 
-static void listeners_add(struct listeners *listeners, int fd, const char *name)
+bool listeners_wait(const struct listeners *listeners)
 {
-	size_t used = strlen(listeners->names);
-
-	listeners->list[listeners->count++] = (struct listener){.fd = fd};
-	snprintf(listeners->names + used, sizeof(listeners->names) - used, "%s%s",
-		 used > 0 ? " " : "", name);
+	return listeners->waiting;
 }
 
-/* What came by exec has no close-on-exec; what is not a listening stream socket is not for us. */
+static void listeners_write_names(struct listeners *listeners)
+{
+	size_t used = 0;
+
+	listeners->names[0] = '\0';
+	for (unsigned i = 0; i < listeners->count && used < sizeof(listeners->names); i++)
+		used += (size_t)snprintf(listeners->names + used, sizeof(listeners->names) - used,
+					 "%s%s", i > 0 ? " " : "", listeners->list[i].name);
+}
+
+static void listeners_add(struct listeners *listeners, int fd, const char *name)
+{
+	struct listener *l = &listeners->list[listeners->count++];
+
+	*l = (struct listener){.fd = fd};
+	snprintf(l->name, sizeof(l->name), "%s", name);
+	listeners_write_names(listeners);
+}
+
+/* What is not a listening stream socket is not for us. */
 static int listener_check(int fd)
 {
-	int flags = fcntl(fd, F_GETFL);
 	int accepts = 0;
 	socklen_t len = sizeof(accepts);
 
-	if (flags == -1 || fcntl(fd, F_SETFD, FD_CLOEXEC) == -1)
-		return -errno;
 	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepts, &len) == -1)
 		return -errno;
-	if (!accepts)
-		return -EINVAL;
-	if (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == -1)
-		return -errno;
-	return 0;
+	return accepts ? 0 : -EINVAL;
 }
 
-static void listeners_adopt(struct listeners *listeners)
+/* In a later set of sockets some may be missing. */
+static void listeners_drop(struct listeners *listeners)
 {
-	unsigned count = (unsigned)env_u64("LISTEN_FDS", LISTENERS_MAX, 0);
-	const char *env_names = getenv("LISTEN_FDNAMES");
-	char *names = strdup(env_names != NULL ? env_names : "");
-	char *rest = names;
-
-	/* Another process's pid: the variables were inherited, and the descriptors are not ours. */
-	if (env_u64("LISTEN_PID", INT32_MAX, 0) != (uint64_t)getpid())
-		count = 0;
-	for (int fd = LISTEN_FDS_START; fd < LISTEN_FDS_START + (int)count; fd++) {
-		const char *name = strsep(&rest, ":");
-		int r = listener_check(fd);
-
-		if (name == NULL || name[0] == '\0')
-			name = "unknown";
-		if (r < 0)
-			fprintf(stderr,
-				"rpc-worker: socket %s (descriptor %d): %s; not serving on it\n",
-				name, fd, r == -EINVAL ? "does not listen" : strerror(-r));
-		else
-			listeners_add(listeners, fd, name);
+	for (unsigned i = 0; i < listeners->count;) {
+		if (handover_has_socket(listeners->handover, listeners->list[i].name)) {
+			i++;
+			continue;
+		}
+		listener_close(listeners, &listeners->list[i]);
+		listeners->list[i] = listeners->list[--listeners->count];
 	}
-	free(names);
+	listeners_write_names(listeners);
+}
+
+static void listeners_take(struct listeners *listeners, const char *name, int fd)
+{
+	int r = listeners->count < LISTENERS_MAX ? listener_check(fd) : -ENOBUFS;
+
+	if (r == 0) {
+		listeners_add(listeners, fd, name);
+		return;
+	}
+	fprintf(stderr, "rpc-worker: socket %s (descriptor %d): %s; not serving on it\n", name, fd,
+		r == -EINVAL ? "does not listen" : strerror(-r));
+	close(fd);
+}
+
+void listeners_adopt(struct listeners *listeners)
+{
+	char name[NAME_MAX_HERE];
+	int fd;
+
+	listeners_drop(listeners);
+	/* those that we have already are not given a second time */
+	for (size_t n = 0; handover_socket_name(listeners->handover, n, name, sizeof(name)) >= 0;
+	     n++)
+		if (handover_socket(listeners->handover, name, 0, &fd) == 0)
+			listeners_take(listeners, name, fd);
+	listeners->waiting = false;
 }
 
 static int bind_first(const struct addrinfo *found)
@@ -233,13 +271,19 @@ static int listeners_bind(struct listeners *listeners, const char *address)
 	return r < 0 ? r : 0;
 }
 
-int listeners_open(const char *address, struct listeners **ret)
+int listeners_open(struct handover *handover, const char *address, struct listeners **ret)
 {
 	struct listeners *listeners = calloc(1, sizeof(*listeners));
-	int r = 0;
+	int fd, r = 0;
 
 	if (listeners == NULL)
 		return -ENOMEM;
+	listeners->handover = handover;
+	if (handover_socket(handover, "", 0, &fd) == -ETIMEDOUT) {
+		listeners->waiting = true;
+		*ret = listeners;
+		return 0;
+	}
 	listeners_adopt(listeners);
 	if (listeners->count == 0 && address != NULL) {
 		r = listeners_bind(listeners, address);

@@ -1,6 +1,5 @@
 /*
- * Listening sockets: received from the supervisor (the LISTEN_FDS protocol, see
- * sd_listen_fds(3)) or, to try the worker by hand, bound by itself.
+ * Listening sockets: received from the supervisor or, to try the worker by hand, bound by itself.
  *
  * A received socket is shared with the supervisor and with sibling workers: one open file
  * description, many holders. So nobody here clears its O_NONBLOCK or calls shutdown() on it, both
@@ -8,7 +7,10 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 struct evhttp;
+struct handover;
 struct event_base;
 struct listeners;
 
@@ -16,9 +18,15 @@ struct listeners;
  * Takes the sockets that were handed over, or binds `address` ("HOST:PORT") if none were and it is
  * not NULL. Says on stderr what is wrong and returns -errno where there is nothing to serve on.
  */
-int listeners_open(const char *address, struct listeners **ret);
+int listeners_open(struct handover *handover, const char *address, struct listeners **ret);
 
-/* Lets `http` accept from all of them. Returns 0 or -errno. */
+/* Do they come later, once we are ready? Then listeners_adopt() takes them. */
+bool listeners_wait(const struct listeners *listeners);
+
+/* Takes what was sent, and closes what is no longer ours. */
+void listeners_adopt(struct listeners *listeners);
+
+/* Lets `http` accept from all that it does not yet. Returns 0 or -errno. */
 int listeners_start(struct listeners *listeners, struct event_base *base, struct evhttp *http);
 
 /* Stops accepting and closes our descriptors: who connects from now on reaches a sibling. */

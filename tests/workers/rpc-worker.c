@@ -1,8 +1,7 @@
 /*
  * rpc-worker: a JSON-RPC worker that shows what a supervised worker has to do, and no more: take
  * its sockets over, say when it is ready, feed the watchdog, and leave within its budget without
- * losing a request. It speaks the protocols that systemd made common and needs no library of the
- * supervisor.
+ * losing a request. libhandover speaks with the supervisor, in the turns of this program's loop.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -20,10 +19,12 @@
 #include "rpc-worker-options.h"
 #include "rpc-worker-server.h"
 #include "rpc-worker-util.h"
+#include "worker/handover.h"
 
 struct worker {
 	struct options opts;
 	struct identity identity;
+	struct handover *handover;
 	struct event_base *base;
 	struct listeners *listeners;
 	struct notify *notify;
@@ -31,6 +32,7 @@ struct worker {
 	struct methods methods;
 	struct drain *drain;
 	struct event *start;
+	struct event *told; /* by the supervisor */
 };
 
 static void worker_on_request(struct call *call, const char *body, size_t len, void *arg)
@@ -57,21 +59,29 @@ static void say_ready_on_fd(int fd)
 	close(fd);
 }
 
-static void worker_start(struct worker *worker)
+static void worker_accept(struct worker *worker, char status[static 256])
 {
-	char status[256];
 	int r = listeners_start(worker->listeners, worker->base, server_http(worker->server));
 
 	if (r < 0) {
 		fprintf(stderr, "rpc-worker: cannot accept: %s\n", strerror(-r));
 		exit(EXIT_FAILURE);
 	}
-	snprintf(status, sizeof(status), "serving on %s, version %s",
-		 listeners_names(worker->listeners), worker->opts.version);
+	worker->methods.sockets = listeners_names(worker->listeners);
+	snprintf(status, 256, "serving on %s, version %s", listeners_names(worker->listeners),
+		 worker->opts.version);
 	fprintf(stderr, "rpc-worker: %s\n", status);
+}
+
+static void worker_start(struct worker *worker)
+{
+	char status[256] = "waiting for sockets";
+
+	if (!listeners_wait(worker->listeners))
+		worker_accept(worker, status);
 	if (worker->opts.ready_fd >= 0)
 		say_ready_on_fd(worker->opts.ready_fd);
-	notify_ready(worker->notify, status);
+	handover_ready(worker->handover, status);
 	if (worker->opts.flood_bytes > 0)
 		faults_flood(worker->base, worker->opts.flood_bytes);
 }
@@ -86,6 +96,86 @@ static void worker_on_start(evutil_socket_t fd, short what, void *arg)
 		worker_start(worker);
 }
 
+static void worker_on_sockets(struct worker *worker)
+{
+	char status[256];
+
+	if (drain_active(worker->drain))
+		return;
+	listeners_adopt(worker->listeners);
+	worker_accept(worker, status);
+	handover_status(worker->handover, status);
+}
+
+static const char *reason_word(enum handover_reason reason)
+{
+	switch (reason) {
+	case HANDOVER_REASON_RELOAD:
+		return "reload";
+	case HANDOVER_REASON_RESTART:
+		return "restart";
+	case HANDOVER_REASON_RECYCLE:
+		return "recycle";
+	case HANDOVER_REASON_SCALE:
+		return "scale";
+	case HANDOVER_REASON_STOP:
+		return "stop";
+	case HANDOVER_REASON_REMOVED:
+		return "removed";
+	case HANDOVER_REASON_UNDO:
+		return "undo";
+	case HANDOVER_REASON_NONE:
+	case HANDOVER_REASON_SIGNAL:
+	case HANDOVER_REASON_OTHER:
+		break;
+	}
+	return "told to go";
+}
+
+static void worker_on_event(struct handover *handover, enum handover_event event, uint64_t left,
+			    void *arg)
+{
+	struct worker *worker = arg;
+	enum handover_reason reason = handover_drain_reason(handover);
+
+	(void)left;
+	switch (event) {
+	case HANDOVER_SOCKETS:
+		worker_on_sockets(worker);
+		break;
+	case HANDOVER_LAME_DUCK:
+		fprintf(stderr, "rpc-worker: lame duck: serving on\n");
+		break;
+	case HANDOVER_DRAIN:
+		/* drain_on_signal() knows which signal */
+		if (reason != HANDOVER_REASON_SIGNAL && !worker->opts.ignore_term)
+			drain_start(worker->drain, reason_word(reason));
+		break;
+	}
+}
+
+static void worker_on_told(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *worker = arg;
+
+	(void)fd;
+	(void)what;
+	handover_dispatch(worker->handover);
+}
+
+/* Everything that the supervisor says comes in by one descriptor. */
+static int worker_listen(struct worker *worker)
+{
+	if (worker->handover == NULL)
+		return 0;
+	worker->told = event_new(worker->base, handover_fd(worker->handover), EV_READ | EV_PERSIST,
+				 worker_on_told, worker);
+	if (worker->told == NULL || event_add(worker->told, NULL) != 0)
+		return -ENOMEM;
+	handover_set_callback(worker->handover, worker_on_event, worker);
+	return 0;
+}
+
 static int worker_build(struct worker *worker)
 {
 	const struct options *opts = &worker->opts;
@@ -98,7 +188,7 @@ static int worker_build(struct worker *worker)
 	    worker->base != NULL ? evtimer_new(worker->base, worker_on_start, worker) : NULL;
 	if (worker->start == NULL)
 		return -ENOMEM;
-	r = notify_new(worker->base, !opts->no_watchdog, &worker->notify);
+	r = notify_new(worker->base, worker->handover, &worker->notify);
 	if (r < 0)
 		return r;
 	r = server_new(worker->base, &ops, &worker->server);
@@ -106,6 +196,7 @@ static int worker_build(struct worker *worker)
 		return r;
 	setup = (struct drain_setup){
 	    .base = worker->base,
+	    .handover = worker->handover,
 	    .listeners = worker->listeners,
 	    .notify = worker->notify,
 	    .server = worker->server,
@@ -122,7 +213,8 @@ static int worker_build(struct worker *worker)
 	    .lie = opts->lie,
 	    .lie_after = opts->wrong_answer_after,
 	};
-	return drain_new(&setup, &worker->drain);
+	r = drain_new(&setup, &worker->drain);
+	return r == 0 ? worker_listen(worker) : r;
 }
 
 /* The listeners belong to evhttp as well and would be freed with it; hence the order. */
@@ -134,8 +226,11 @@ static void worker_free(struct worker *worker)
 	notify_free(worker->notify);
 	if (worker->start != NULL)
 		event_free(worker->start);
+	if (worker->told != NULL)
+		event_free(worker->told);
 	if (worker->base != NULL)
 		event_base_free(worker->base);
+	handover_close(worker->handover);
 }
 
 static int worker_run(struct worker *worker)
@@ -166,7 +261,13 @@ int main(int argc, char **argv)
 	identity_read(&worker.identity, worker.opts.version);
 	signal(SIGPIPE, SIG_IGN);
 	faults_at_start(&worker.opts);
-	if (listeners_open(worker.opts.listen, &worker.listeners) < 0)
+	r = handover_open(worker.opts.no_watchdog ? 0 : HANDOVER_WATCHDOG, &worker.handover);
+	if (r < 0) {
+		fprintf(stderr, "rpc-worker: cannot take over from the supervisor: %s\n",
+			strerror(-r));
+		return EXIT_FAILURE;
+	}
+	if (listeners_open(worker.handover, worker.opts.listen, &worker.listeners) < 0)
 		return EXIT_FAILURE;
 	faults_leak(&worker.opts);
 	r = worker_run(&worker);
