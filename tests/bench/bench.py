@@ -33,6 +33,7 @@ def parts(bench, quick):
         ("idle", lambda: bench.idle([10, 1000], 2 if quick else 10)),
         ("status", lambda: bench.status(1000)),
         ("core", lambda: bench.core(1000, 10000)),
+        ("inflight", lambda: bench.inflight(1000000 if quick else 10000000)),
     ]
 
 
@@ -70,8 +71,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: to try it, not to quote it")
     parser.add_argument("--rounds", type=int, help="rounds of each measurement (default: 5, with --quick 2)")
-    parser.add_argument("--only", action="append", metavar="PART", help="start, kill, reload, requests, memory, idle, status "
-                        "or core; may be repeated")
+    parser.add_argument("--only", action="append", metavar="PART", help="start, kill, reload, requests, memory, idle, status, "
+                        "core or inflight; may be repeated")
     parser.add_argument("--json", metavar="FILE", help="write the figures there too")
     parser.add_argument("--realtime", action="store_true", help="run everything with SCHED_RR (root): on a machine with other "
                         "work; such figures leave out what the scheduler does")

@@ -285,3 +285,16 @@ class Bench:
         for i, what in enumerate(("start", "reload", "stop")):
             yield compare(f"core alone, {what}: cost of a worker, of {many} and of {few}", "us", [c[i] for c in costs[many]],
                           [c[i] for c in costs[few]], f"of {few}", 2, "linear: <= 2 x")
+
+    # ---- libhandover ----
+
+    def inflight(self, pairs):
+        costs = []
+        for _ in range(self.rounds):
+            self.say("counting what is in flight")
+            text = subprocess.run([program("bench/inflight"), str(pairs)], check=True, stdout=subprocess.PIPE, text=True).stdout
+            costs.append([float(word) for word in text.split()])
+        pair, increment, in_threads, unsupervised = zip(*costs)
+        yield compare("libhandover: begin and end of a request", "ns", pair, increment, "an atomic increment", 3)
+        yield compare("libhandover: the same in 8 threads at once", "ns", in_threads, pair, "in one", 1.3)
+        yield compare("libhandover: the same where nobody supervises", "ns", unsupervised, increment, "an atomic increment")
