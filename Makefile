@@ -65,7 +65,7 @@ LIBRARY  := $(BUILD)/libhandover.so.0 $(BUILD)/libhandover.a
 TOOLS    := $(BUILD)/rpc-worker $(BUILD)/rpc-load $(HELPERS)
 
 .PHONY: all programs library tools grpc unit deps-build deps-test deps-grpc deps-lint help demo test test-all test-unit \
-	test-go test-integration test-systemd test-vm test-package test-without-systemd lint lint-format lint-layers lint-core lint-scripts lint-man lint-clang format install clean deb deps-deb
+	test-go test-node test-integration test-systemd test-vm test-package test-without-systemd lint lint-format lint-layers lint-core lint-scripts lint-man lint-clang format install clean deb deps-deb
 all: programs library
 
 help:
@@ -160,6 +160,10 @@ test-unit: $(UNIT)
 # builds what is in Go as well
 test-go: deps-grpc
 	@tests/grpc/build.sh --test $(BUILD)
+test-node:
+	@mkdir -p $(BUILD)
+	@/usr/bin/node --test lib/node/tests/test.js >$(BUILD)/test-node.log 2>&1 || { cat $(BUILD)/test-node.log; exit 1; }
+	@sed -n 's/^[^a-z]*pass \([0-9]*\)$$/\1 tests of the package for Node passed/p' $(BUILD)/test-node.log
 # pytest of the distribution serves the distribution's python3, whatever comes first in PATH
 test-integration: programs tools
 	@tests/integration/run.sh $(abspath $(BUILD)) $(VARIANT)
@@ -171,7 +175,7 @@ test-vm: programs tools $(BUILD)/unit/test_cgroup_kernel
 	@tests/vm/run.sh $(abspath $(BUILD))
 test: deps-test
 	@$(MAKE) --no-print-directory -s -j2 programs tools unit
-	@$(MAKE) --no-print-directory -s test-go
+	@$(MAKE) --no-print-directory -s test-go test-node
 	@$(MAKE) --no-print-directory -s lint
 	@$(MAKE) --no-print-directory -s test-unit
 	@$(MAKE) --no-print-directory -s test-integration
@@ -231,8 +235,8 @@ install: programs library
 	sed 's,@PREFIX@,$(PREFIX),g; s,@LIBDIR@,$(LIBRARYDIR),g; s,@VERSION@,$(VERSION),g' lib/worker/libhandover.pc.in >$(DESTDIR)$(LIBRARYDIR)/pkgconfig/libhandover.pc
 	chmod 644 $(DESTDIR)$(LIBRARYDIR)/pkgconfig/libhandover.pc
 	install -d $(DESTDIR)$(PREFIX)/share/handover
-	cp -r lib/go lib/python $(DESTDIR)$(PREFIX)/share/handover
-	rm -rf $(DESTDIR)$(PREFIX)/share/handover/python/tests
+	cp -r lib/go lib/python lib/node $(DESTDIR)$(PREFIX)/share/handover
+	rm -rf $(DESTDIR)$(PREFIX)/share/handover/python/tests $(DESTDIR)$(PREFIX)/share/handover/node/tests
 	find $(DESTDIR)$(PREFIX)/share/handover -name __pycache__ -prune -exec rm -r {} +
 	install -d $(DESTDIR)/etc/handover
 ifeq ($(WITH_SYSTEMD),yes)

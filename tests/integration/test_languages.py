@@ -7,14 +7,15 @@ import shlex
 import pytest
 
 import harness
-from harness import Call, is_alive, slow_calls
+from harness import Call, slow_calls
 
 EXAMPLES = {
     "go": [os.path.join(harness.BUILD, "go-http")],
     "python": ["/usr/bin/python3", os.path.join(harness.ROOT, "lib/python/examples/http_worker.py")],
     "asyncio": ["/usr/bin/python3", os.path.join(harness.ROOT, "lib/python/examples/asyncio_worker.py")],
+    "node": ["/usr/bin/node", os.path.join(harness.ROOT, "lib/node/examples/http-worker.js")],
 }
-RELOADS = 4
+RELOADS = 3
 
 
 @pytest.fixture(name="service", params=EXAMPLES)
@@ -30,7 +31,7 @@ def test_reloads_lose_nothing(service, record_property):
     h, port = service
     h.pool("api", drain_timeout="6s")
     h.start()
-    load = h.load("--new", 60, "--keepalive", "60,8", "--slow", "10,100,600", target=f"127.0.0.1:{port}")
+    load = h.load("--new", 60, "--keepalive", "60,8", "--slow", "10,300,1500", target=f"127.0.0.1:{port}")
     load.wait_answered(100)
     for _ in range(RELOADS):
         with load.window():
@@ -47,31 +48,42 @@ def test_reloads_lose_nothing(service, record_property):
     assert h.count_log(ended) == 2 * RELOADS and h.count_log("stopping hard|SIGKILL") == 0, h.tell()
 
 
+def calls_under_way(h, port, n, ms, beside=0):
+    """So many calls, accepted and not answered yet. Node's workers do not tell how many they have."""
+    if not h.name.startswith("node"):
+        return slow_calls(h, port, n, ms, beside)
+    calls = [Call(port, "work", ms=ms, a=1, b=2) for _ in range(n)]
+    h.wait(lambda: h.status()["sockets"][0]["queue"] == 0, "the calls to be accepted")
+    return calls
+
+
 def test_what_never_ends_is_cut_off(service):
     """Beside it, a call that ends is answered, and the other worker has nothing to do with it."""
     h, port = service
     h.pool("api", drain_timeout="3s")
     h.start()
+    pids = h.pids()
     hanging = Call(port, "hang")
-    [guilty] = h.wait(lambda: [w["pid"] for w in h.workers() if w["inflight"] == 1], "the call to hang")
-    [other] = [pid for pid in h.pids() if pid != guilty]
-    calls = slow_calls(h, port, 10, ms=1500, beside=1)  # longer than a start takes
+    if not h.name.startswith("node"):
+        h.wait(lambda: sum(w["inflight"] or 0 for w in h.workers()) == 1, "the call to hang")
+    calls = calls_under_way(h, port, 10, ms=1500, beside=1)  # longer than a start takes
     h.good_reload()
     answers = [c.answer() for c in calls]
-    assert {a["sum"] for a in answers} == {3} and {a["pid"] for a in answers} <= {guilty, other}
-    h.wait_log(rf"generation 1 pid {other} exited with code 0, .* after it was told to go")
-    assert is_alive(guilty), "it has 80 % of its budget"
+    assert {a["sum"] for a in answers} == {3} and {a["pid"] for a in answers} <= set(pids)
     assert hanging.is_cut()
+    told = h.wait_log(r"g1 pid (\d+): \S+: stopping hard after 2\.4\S* of a budget of 3\S*, not finished: (.*)")
+    assert re.search(r"^\S.* for \d+\.\d s$", told[2]), told[0]
+    guilty = int(told[1])
     h.wait_log(rf"info pool api slot \d generation 1 pid {guilty} exited with code 143, .* after it was told to go")
-    assert h.count_log("SIGKILL") == 0
-    told = h.wait_log(r"stopping hard after 2\.4\S* of a budget of 3\S*, not finished: (.*)")[1]
-    assert re.search(r"^\S.* for \d+\.\d s$", told), told
+    [other] = set(pids) - {guilty}
+    h.wait_log(rf"info pool api slot \d generation 1 pid {other} exited with code 0, .* after it was told to go")
+    assert h.count_log("SIGKILL") == 0 and h.count_log("stopping hard") == 1
 
 
 def test_a_stop_answers_what_is_in_flight(service):
     h, port = service
     h.start()
-    calls = slow_calls(h, port, 4)
+    calls = calls_under_way(h, port, 4, ms=1000)
     h.signal(harness.signal.SIGTERM)
     assert [c.answer()["sum"] for c in calls] == [3] * 4
     h.wait_exit()
