@@ -5,6 +5,8 @@
 //   const worker = require('handover').start();
 //   worker.serveHttp(http.createServer(handler));
 //   worker.run();
+//
+// For grpc-js see handover/grpc.
 
 const { execFile } = require('node:child_process');
 const net = require('node:net');

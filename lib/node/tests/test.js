@@ -7,6 +7,7 @@ const { once } = require('node:events');
 const { setTimeout: sleep } = require('node:timers/promises');
 
 const handover = require('..');
+const { serveGrpc } = require('../grpc');
 const { limits, budgetOf, CUT_STATUS } = require('../drain');
 const { Sockets, announced } = require('../sockets');
 
@@ -175,4 +176,38 @@ test('a server that fails ends the worker', async () => {
   server.emit('error', new Error('accept EMFILE'));
   assert.strictEqual(await exited, 1);
   assert.match(worker.told, /accept EMFILE; draining/);
+});
+
+// fakeGrpc is what serveGrpc uses of a server of grpc-js, and notes what is asked of it.
+function fakeGrpc(asked, goAway) {
+  return {
+    createConnectionInjector: () => ({ injectConnection: (socket) => { asked.push('connection'); socket.unref(); } }),
+    tryShutdown: (done) => { asked.push('shutdown'); goAway(done); },
+    forceShutdown: () => asked.push('cut off'),
+  };
+}
+
+test('gRPC: clients hear GOAWAY when nothing is accepted any more', async () => {
+  const { worker, exited } = make({ byHand: { grpc: { host: '127.0.0.1', port: 0 } } });
+  const asked = [];
+  let listening;
+  serveGrpc(worker, fakeGrpc(asked, (done) => { listening = worker.servers[0].server.listening; setImmediate(done); }));
+  await worker.run();
+  const client = net.connect(worker.servers[0].server.address().port, '127.0.0.1');
+  while (asked.length === 0) await sleep(1);
+  client.destroy();
+  worker.begin('reload', LONG);
+  assert.strictEqual(await exited, 0);
+  assert.deepStrictEqual(asked, ['connection', 'shutdown']);
+  assert.strictEqual(listening, false);
+});
+
+test('gRPC: calls that never end are cut off', async () => {
+  const { worker, exited } = make({ byHand: { grpc: { host: '127.0.0.1', port: 0 } } });
+  const asked = [];
+  serveGrpc(worker, fakeGrpc(asked, () => {}));
+  await worker.run();
+  worker.begin('reload', 200);
+  assert.strictEqual(await exited, CUT_STATUS);
+  assert.deepStrictEqual(asked, ['shutdown', 'cut off']);
 });
