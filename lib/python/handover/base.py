@@ -31,7 +31,7 @@ class BaseWorker:
         self.is_ready = False
         self.reason, self.limits, self.start = UNKNOWN, None, None
         self.status = 0
-        self.timers, self.telling = [], None
+        self.telling, self.is_over = None, False
         # what `dump_signal = SIGQUIT` and `handover dump` ask for
         faulthandler.register(signal.SIGQUIT, file=STDERR, all_threads=True)
 
@@ -122,7 +122,6 @@ class BaseWorker:
         timer = threading.Timer(seconds, function, arguments)
         timer.daemon = True
         timer.start()
-        self.timers.append(timer)
 
     def say_draining(self):
         self.notify("STOPPING=1", f"STATUS=draining, {self.calls.counted} calls in flight")
@@ -133,20 +132,23 @@ class BaseWorker:
         if self.closing:
             unfinished.append(f"closing {self.closing}")
         text = "; ".join(unfinished) or "no call, but a connection that its client keeps"
+        if self.is_over:
+            text = f"the program after its drain, with the threads {', '.join(foreign_threads())}"
         self.status = self.status or CUT_STATUS
         limits = self.limits
         self.telling = threading.Thread(target=self.complain, daemon=True, args=(
             f"stopping hard after {limits.stop:.3g}s of a budget of {limits.budget:.3g}s, not finished: {text}",))
         self.telling.start()
         self.notify(f"STATUS=stopping hard, not finished: {text}")
-        self.stop_hard()
+        if not self.is_over:
+            self.stop_hard()
 
     def stop_hard(self):
         raise NotImplementedError
 
     def after_drain(self):
-        """All is done, in time or not: only the last clock goes on, for what the program does after run()."""
-        self.timers[-1].cancel()
+        """All is done, in time or not. The clocks go on: Python waits for threads at its end, those of an executor too."""
+        self.is_over = True
         if self.telling:
             self.telling.join()
         return self.status
@@ -155,3 +157,9 @@ class BaseWorker:
         """One write a line, also from several threads at once."""
         sys.stderr.write(f"{os.path.basename(sys.argv[0])}: {text}\n")
         sys.stderr.flush()
+
+
+def foreign_threads():
+    """The names of those that Python waits for."""
+    return [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()
+            and (not thread.daemon or thread.name.startswith("ThreadPoolExecutor"))]

@@ -14,8 +14,9 @@ import grpc
 
 def serve(worker, server):
     """The server starts with ready(), or run() of the worker. At a drain its clients hear GOAWAY, and calls have until
-    most of the budget is gone; then they are cancelled."""
-    worker.add(server.start, lambda limits: server.stop(limits.stop).wait(), lambda: server.stop(None))
+    most of the budget is gone; then they are named and cancelled."""
+    # The server's own limit is later than ours, which would else find nothing to name. The shorter one of two stops counts.
+    worker.add(server.start, lambda limits: server.stop(limits.budget).wait(), lambda: server.stop(None))
 
 
 class Counter(grpc.ServerInterceptor):

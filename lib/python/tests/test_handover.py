@@ -167,6 +167,19 @@ def test_the_end_comes_although_closing_hangs(supervisor):
     assert supervisor.exited.wait(PATIENCE)
 
 
+def test_a_program_that_does_not_end_after_its_drain_is_named(supervisor):
+    worker = handover.Worker(**supervisor.options)
+    hang = threading.Event()
+    threading.Thread(target=hang.wait, name="somebody-else").start()
+    try:
+        worker.begin(handover.RELOAD, 0.3)
+        assert Running(worker).end() == 0
+        supervisor.wait_for("not finished: the program after its drain, with the threads somebody-else")
+        assert supervisor.exited.wait(PATIENCE) and supervisor.exits == [CUT_STATUS]
+    finally:
+        hang.set()
+
+
 def test_a_failure_drains_and_is_told(supervisor, capsys):
     worker = handover.Worker(**supervisor.options)
     worker.budget = LONG
