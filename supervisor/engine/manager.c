@@ -348,7 +348,8 @@ static int manager_bus_watch(struct engine *engine)
 {
 	struct manager *manager = engine->manager;
 	short events = systemd_bus_events(manager->bus);
-	short what = (short)((events & POLLIN ? EV_READ : 0) | (events & POLLOUT ? EV_WRITE : 0));
+	short what = (short)(((events & POLLIN) != 0 ? EV_READ : 0) |
+			     ((events & POLLOUT) != 0 ? EV_WRITE : 0));
 
 	if (manager->bus_event != NULL)
 		event_free(manager->bus_event);

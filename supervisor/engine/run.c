@@ -177,10 +177,10 @@ static int run_build(struct engine *engine, const struct engine_options *options
 		r = manager_new(engine);
 	if (r == 0)
 		r = outputs_new(engine);
-	if (r == 0)
+	if (r == 0) {
 		outputs_set_format(engine, spec->log_format);
-	if (r == 0)
 		r = events_new(engine);
+	}
 	if (r == 0)
 		r = sockets_new(engine);
 	if (r == 0)

@@ -98,7 +98,7 @@ static void test_kill(void **state)
 	while (n < 2) {
 		n = 0;
 		assert_int_equal(cgroup_each_process(&tree, name, count, &n), 0);
-		usleep(1000);
+		poll(NULL, 0, 1);
 	}
 	assert_true(cgroup_has(&tree, name, pid));
 	assert_false(cgroup_has(&tree, "api.0.11", pid));
