@@ -30,7 +30,9 @@ void drain_lame_duck(struct handover *handover, uint64_t deadline)
 
 void drain_begin(struct handover *handover, enum handover_reason reason, uint64_t deadline)
 {
-	if (deadline < atomic_load(&handover->deadline))
+	/* what a signal made us guess is over, now that it is told */
+	if (atomic_load(&handover->reason) == HANDOVER_REASON_SIGNAL ||
+	    deadline < atomic_load(&handover->deadline))
 		atomic_store(&handover->deadline, deadline);
 	atomic_store(&handover->reason, (int)reason);
 	if (!atomic_exchange(&handover->draining, true))

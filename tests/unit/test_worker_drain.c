@@ -140,9 +140,12 @@ static void test_by_signal(void **state)
 		assert_true(handover_time_left(handover) <= (with_value == 1 ? 700000 : 6000000));
 		assert_true(with_value == 1 || handover_time_left(handover) > 700000);
 		raise(SIGUSR2); /* forwarders send it twice */
-		/* the reason is there, too, before the callback hears of it */
-		say_until(&master, "drain", "reload", 5 * USEC_PER_SEC);
+		/* the reason is there, too, before the callback hears of it; and the true deadline
+		 */
+		say_until(&master, "drain", "reload", 90 * USEC_PER_SEC);
 		dispatch(handover);
+		assert_true(told.left > 30 * USEC_PER_SEC);
+		assert_true(handover_time_left(handover) > 30 * USEC_PER_SEC);
 		assert_int_equal(told.drains, 1);
 		assert_int_equal(told.reason, HANDOVER_REASON_RELOAD);
 		assert_false(master_waits(handover_fd(handover), 0));
