@@ -4,10 +4,11 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
-from harness import BUILD, ROOT, connect, is_refused
+from harness import BUILD, ROOT, Call, connect, is_refused, rpc, slow_calls
 
 VARIANT = os.environ.get("VARIANT", "plain")
 COMPILER = ["clang" if "clang" in VARIANT else "gcc", *(["-fsanitize=address,undefined"] if "asan" in VARIANT else [])]
@@ -55,16 +56,24 @@ def test_the_example(handover, server, handoff):
     port = h.socket("web")
     h.pool("api", server, sockets="web", workers=2, handoff=handoff, drain_timeout="5s")
     h.start()
-    answered = 0
-    for generation in range(2, 6):
-        assert ask(port) == b"hello\n"
-        h.reload()
-        while {w["generation"] for w in h.workers("api")} != {generation}:
-            assert ask(port) == b"hello\n"
-            answered += 1
-    assert answered > 0
-    row = h.workers("api")[0]
-    assert row["inflight"] == 0 and row["status"] == "serving"
+    answered, stop = [], threading.Event()
+
+    def ask_on():
+        while not stop.is_set():
+            answered.append(ask(port))
+
+    asking = threading.Thread(target=ask_on)
+    asking.start()
+    try:
+        for _ in range(5):
+            seen = len(answered)
+            h.good_reload(wait="drained")
+            h.wait(lambda seen=seen: len(answered) > seen + 10, "more to be asked")
+    finally:
+        stop.set()
+        asking.join()
+    assert set(answered) == {b"hello\n"}
+    h.wait(lambda: [(w["inflight"], w["status"]) for w in h.workers("api")] == [(0, "serving")] * 2, "pages and status")
     assert not h.count_log("SIGKILL"), h.tell()
     h.stop()
     assert is_refused(port)
@@ -74,6 +83,39 @@ def test_without_a_supervisor(server):
     """All calls do nothing: it finds no socket, and says so."""
     ended = subprocess.run([server], check=False, stderr=subprocess.PIPE, text=True, timeout=30, env={"PATH": os.environ["PATH"]})
     assert ended.returncode == 1 and ended.stderr == 'there is no socket "web"\n'
+
+
+@pytest.mark.parametrize("handoff", ["inherit", "channel"])
+def test_why_and_until_when(handover, handoff):
+    """A worker with an event loop hears it before its signal: of the lame duck, of the reason, and of the budget of a stop, which is not
+    that of a reload."""
+    h = handover()
+    h.supervisor(lame_duck="200ms")
+    port = h.socket("web")
+    h.pool("api", rpc(), sockets="web", handoff=handoff, drain_timeout="10s", stop_timeout="1s")
+    h.start()
+    h.good_reload(wait="drained")
+    h.wait_log("rpc-worker: reload: draining, 0 in flight")
+    assert not h.count_log("lame duck: serving on")
+    calls = slow_calls(h, port, ms=60000)
+    h.stop()
+    assert calls[0].is_cut()
+    h.wait_log("rpc-worker: lame duck: serving on")
+    h.wait_log("rpc-worker: stop: draining, 1 in flight")
+    h.wait_log(r"rpc-worker: 0.8 s of the 1.0 s for a drain are over with 1 in flight: work \(\d+ ms\); exiting without an answer")
+
+
+def test_in_flight_of_a_worker_that_blocks(handover):
+    """The master sees it without a word of the worker's."""
+    h = handover()
+    port = h.socket("web")
+    h.pool("api", rpc(), sockets="web")
+    h.start()
+    blocked = Call(port, "block", ms=1500)
+    row = h.wait(lambda: next((w for w in h.workers() if w["inflight"] == 1), None), "the call to be counted")
+    assert row["state"] == "serving"
+    assert blocked.answer()["pid"] == row["pid"]
+    h.wait(lambda: h.workers()[0]["inflight"] == 0, "its end")
 
 
 BEQUEATH = """import os, sys

@@ -163,7 +163,7 @@ def test_dropins_that_contradict_each_other(handover):
     write_dropins(h, {"10-a.ini": "[pool:api]\nworkers = 5\n", "20-b.ini": "[pool:api]\nworkers = 3\n"})
     with no_loss_and_no_leak(h, port) as case:
         case.more_processes = 1
-        case.more_descriptors = 3
+        case.more_descriptors = 5  # its pidfd, notifications, output, channel, page
         assert h.good_reload(changed=True)["message"] == "reload 2 committed: pool api: 3 workers"
         assert re.search(r"^pool api: 3 workers of ", h.cli("check", h.config).stdout, re.M)
 

@@ -244,7 +244,7 @@ def test_scale_during_a_reload(handover):
     h = handover()
     port = start_gated(h)
     with no_loss_and_no_leak(h, port) as case:
-        case.more_processes, case.more_descriptors = 1, 3
+        case.more_processes, case.more_descriptors = 1, 5  # pidfd, notifications, output, channel, page
         asked = in_background(h.reload)
         h.wait_log("reload 2 begins")
         scaled = in_background(h.api.post, "/v1/pools/api/scale", workers=3)
