@@ -165,7 +165,7 @@ test-node:
 	@/usr/bin/node --test lib/node/tests/test.js >$(BUILD)/test-node.log 2>&1 || { cat $(BUILD)/test-node.log; exit 1; }
 	@sed -n 's/^[^a-z]*pass \([0-9]*\)$$/\1 tests of the package for Node passed/p' $(BUILD)/test-node.log
 # pytest of the distribution serves the distribution's python3, whatever comes first in PATH
-test-integration: programs tools
+test-integration: programs library tools
 	@tests/integration/run.sh $(abspath $(BUILD)) $(VARIANT)
 # inside a systemd that is booted for it
 test-systemd: programs tools
@@ -174,7 +174,7 @@ test-systemd: programs tools
 test-vm: programs tools $(BUILD)/unit/test_cgroup_kernel
 	@tests/vm/run.sh $(abspath $(BUILD))
 test: deps-test
-	@$(MAKE) --no-print-directory -s -j2 programs tools unit
+	@$(MAKE) --no-print-directory -s -j2 programs library tools unit
 	@$(MAKE) --no-print-directory -s test-go test-node
 	@$(MAKE) --no-print-directory -s lint
 	@$(MAKE) --no-print-directory -s test-unit
