@@ -81,7 +81,9 @@ static int change_flags(int fd, int command, void *argument)
 {
 	bool blocking = ((int)(intptr_t)argument & O_NONBLOCK) == 0;
 
+	/* it is a number: F_SETFL's */
 	if (set_blocking(fd, blocking))
+		/* NOLINTNEXTLINE(performance-no-int-to-ptr) */
 		argument = (void *)((intptr_t)argument | O_NONBLOCK);
 	return REAL(fcntl)(fd, command, argument);
 }

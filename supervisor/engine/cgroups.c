@@ -351,16 +351,17 @@ static int cgroups_leftover(pid_t pid, void *arg)
 static void cgroups_kill_leftovers(struct proc *proc)
 {
 	const struct cgroup_tree *tree = &proc->engine->cgroups->tree;
+	const char *name = proc->cgroup->name;
 	struct leftovers leftovers = {.proc = proc};
 
 	if (tree->can_kill) {
-		cgroup_each_process(tree, proc->cgroup->name, cgroups_leftover, &leftovers);
+		cgroup_each_process(tree, name, cgroups_leftover, &leftovers);
 		if (leftovers.told == CGROUPS_TELL_MAX)
 			log_warning("%s left more behind: killing all in its cgroup",
 				    PROC_TEXT(proc));
 		cgroups_kill(proc);
 	}
-	cgroups_watch(proc->engine, proc->cgroup->name);
+	cgroups_watch(proc->engine, name);
 }
 
 void cgroups_leave(struct proc *proc)

@@ -184,7 +184,7 @@ POOL_REPLACE = {"command": steps("exit-on:TERM:0", "ready", "sleep:1"), "sockets
                 "user": "daemon", "group": "daemon", "supplementary_groups": "daemon", "working_directory": "/tmp", "umask": "0077",
                 "environment": "A=1", "environment_file": "{place}/env", "nice": 1, "oom_score_adj": 1, "limit_nofile": 1000,
                 "limit_core": 0, "stdout": "null", "stderr": "null", "bind_shim": "yes",
-                "memory_max": "100M", "tasks_max": 100, "cpu_weight": 50}
+                "memory_max": "100M", "tasks_max": 100, "cpu_weight": 50, "compat": "server-starter"}
 POOL_ELSEWHERE = {"handoff": "test_channel.py::test_a_change_of_the_handoff_needs_new_workers"}
 FOLLOWS = {"drain_timeout": ", stop_timeout changed", "stdout": ", stderr changed", "environment_file": ", environment file changed"}
 
