@@ -179,7 +179,7 @@ int cgroup_find(const char *root, pid_t pid, char **ret_path, struct buf *why)
 		*ret_path = TAKE_PTR(path);
 		return 0;
 	}
-	leaf = strrchr(path, '/');
+	leaf = path != NULL ? strrchr(path, '/') : NULL;
 	if (leaf != NULL && is_leaf_of_ours(leaf + 1)) {
 		*leaf = '\0';
 		if (has_mark(path)) {

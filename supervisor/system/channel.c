@@ -151,7 +151,7 @@ int channel_page_check(int fd)
 int channel_page_read(int fd, uint64_t *ret_inflight)
 {
 	int64_t cells[CHANNEL_CELLS_MAX][CHANNEL_CELL_SIZE / sizeof(int64_t)], sum = 0;
-	struct channel_page_header header;
+	struct channel_page_header header = {.n_cells = 0};
 	int r = read_header(fd, &header);
 	ssize_t n;
 

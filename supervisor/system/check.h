@@ -30,12 +30,12 @@ int check_world(const struct config *config, const struct check_context *context
 		struct config_problems *problems, struct buf *summary);
 
 /*
- * Asks systemd about the unit (NULL: the one that this process belongs to) and adds a warning for
- * each of its limits that the configuration does not fit into, with the numbers and the remedy;
- * says in summary (may be NULL) in a line what the limits are, or why they were not looked at.
- * Waits half a second at most.
+ * Asks systemd about the unit of that name (NULL: the one that this process belongs to) and adds a
+ * warning for each of its limits that the configuration does not fit into, with the numbers and the
+ * remedy; says in summary (may be NULL) in a line what the limits are, or why they were not looked
+ * at. Waits half a second at most.
  */
-void check_unit(const struct config *config, const char *unit, struct config_problems *problems,
+void check_unit(const struct config *config, const char *name, struct config_problems *problems,
 		struct buf *summary);
 
 #endif

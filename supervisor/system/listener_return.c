@@ -87,8 +87,8 @@ static int check_file(const struct listener *listener)
 	struct stat file, own;
 	int n;
 
-	if (lstat(listener->path, &file) == -1 || !S_ISSOCK(file.st_mode) ||
-	    fstat(listener->fd, &own) == -1)
+	if (listener->path == NULL || lstat(listener->path, &file) == -1 ||
+	    !S_ISSOCK(file.st_mode) || fstat(listener->fd, &own) == -1)
 		return -ESTALE;
 	n = sockdiag_unix_bound_to(file.st_dev, file.st_ino, inodes, BOUND_MAX);
 	for (int i = 0; i < n; i++)
