@@ -4,6 +4,8 @@ import os
 import signal
 import time
 
+import pytest
+
 from harness import call, in_background, is_refused, rpc, steps, wait_until
 from service import no_daemon_reload
 
@@ -103,10 +105,16 @@ def test_new_clients_are_refused_after_a_stop(service):
     assert is_refused(port) and h.show("NFileDescriptorStore") == "0"
 
 
-def test_a_stopped_worker_leaves_no_client_hanging(service):
-    """It has its budget, and systemctl waits for that; new clients do not."""
-    h, port = serving(service, drain_timeout="5s")
-    os.kill(h.pids()[0], signal.SIGSTOP)
+@pytest.mark.parametrize("how", ["stopped", "hangs"])
+def test_a_worker_that_does_not_go_leaves_no_client_hanging(service, how):
+    """It has its budget, and systemctl waits for that; new clients do not. (Who is stopped is continued with the drain.)"""
+    h = service()
+    port = h.socket("web")
+    h.pool("api", rpc(), sockets="web", drain_timeout="5s")
+    h.pool("other", steps("ignore:TERM", "ready"), sockets="web", drain_timeout="3s")
+    h.start()
+    if how == "stopped":
+        os.kill(h.pids("api")[0], signal.SIGSTOP)
     stop = in_background(h.systemctl, "stop")
     h.wait_log("stopping")
     began = time.monotonic()
