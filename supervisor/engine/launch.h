@@ -20,6 +20,8 @@ void launch_slice(evutil_socket_t fd, short what, void *arg);
 char **launch_environment(const struct proc *proc, size_t pid_variables[static 2],
 			  size_t *ret_n_pid_variables);
 void launch_free_environment(char **environment);
+/* Sockets that its workers are born with. */
+size_t launch_inherited(const struct pool_spec *spec);
 /* words with their specifiers replaced; freed like an environment. */
 char **launch_arguments(const struct proc *proc, char *const *words);
 

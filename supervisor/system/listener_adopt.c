@@ -8,15 +8,7 @@
 #include <sys/un.h>
 
 #include "base/fd.h"
-#include "system/listener.h"
-
-static int get_option(int fd, int option)
-{
-	int value = 0;
-	socklen_t len = sizeof(value);
-
-	return getsockopt(fd, SOL_SOCKET, option, &value, &len) == -1 ? -errno : value;
-}
+#include "system/listener_internal.h"
 
 static int fail_to_adopt(int fd, const char *name, int error, char **ret_error, const char *reason)
 {
@@ -45,7 +37,7 @@ int listener_adopt(int fd, const char *name, struct listener *ret_listener, char
 	unsigned waiting, limit;
 	int r;
 
-	listener.type = get_option(fd, SO_TYPE);
+	listener.type = listener_get_option(fd, SOL_SOCKET, SO_TYPE);
 	listener.address_len = sizeof(listener.address);
 	if (listener.type < 0)
 		return fail_to_adopt(fd, name, -listener.type, ret_error, "it is no socket");
@@ -58,7 +50,7 @@ int listener_adopt(int fd, const char *name, struct listener *ret_listener, char
 	if (listener.type != SOCK_STREAM && listener.type != SOCK_DGRAM)
 		return fail_to_adopt(fd, name, ESOCKTNOSUPPORT, ret_error,
 				     "it is no stream and no datagram socket");
-	if (listener.type == SOCK_STREAM && get_option(fd, SO_ACCEPTCONN) != 1)
+	if (listener.type == SOCK_STREAM && listener_get_option(fd, SOL_SOCKET, SO_ACCEPTCONN) != 1)
 		return fail_to_adopt(
 		    fd, name, EINVAL, ret_error,
 		    "it is a connection, not a listening socket (Accept=yes in the .socket unit?)");
@@ -69,13 +61,9 @@ int listener_adopt(int fd, const char *name, struct listener *ret_listener, char
 		r = fd_set_nonblock(fd);
 	if (r < 0)
 		return fail_to_adopt(fd, name, -r, ret_error, strerror(-r));
-	/* An instance that was killed in the middle of a stop may have left its listener_refuse()
-	 * on it. */
-	listener.refusing = listener.type == SOCK_STREAM && listener.address.ss_family != AF_UNIX;
-	r = listener_accept_again(&listener);
-	if (r < 0 && r != -EPERM) /* EPERM: a filter that somebody locked there on purpose */
+	r = listener_clear_refusal(&listener);
+	if (r < 0)
 		return fail_to_adopt(fd, name, -r, ret_error, strerror(-r));
-	listener.refusing = false;
 	listener.backlog =
 	    listener_queue(&listener, &waiting, &limit) == 0 ? (int)limit : SOMAXCONN;
 	*ret_listener = listener;

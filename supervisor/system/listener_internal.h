@@ -18,6 +18,12 @@ int listener_resolve(const struct listener_spec *spec, struct listener *listener
 /* A TCP socket that was shut down listens again, and its connections carry. 0 or -errno. */
 int listener_tcp_listen_again(const struct listener *listener);
 
+/* The value of an option that is an int, or -errno. */
+int listener_get_option(int fd, int level, int option);
+/* Takes off a TCP socket what an instance that was killed in the middle of a stop has left there:
+ * its listener_refuse(). 0 or -errno. */
+int listener_clear_refusal(struct listener *listener);
+
 /* SO_RCVBUF and SO_SNDBUF, in bytes as the user counts them; 0 leaves one as it is. 0 or -errno. */
 int listener_set_buffers(int fd, uint64_t receive, uint64_t send);
 

@@ -14,14 +14,6 @@
 
 enum { BOUND_MAX = 8 };
 
-static int get_int(int fd, int level, int option)
-{
-	int value = 0;
-	socklen_t len = sizeof(value);
-
-	return getsockopt(fd, level, option, &value, &len) == -1 ? -errno : value;
-}
-
 static bool is_same_address(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
 {
 	const struct sockaddr_in *a4 = (const void *)a, *b4 = (const void *)b;
@@ -58,7 +50,7 @@ static int compare(int fd, const struct listener_spec *spec, struct listener *li
 	socklen_t len = sizeof(has);
 	int r;
 
-	if (get_int(fd, SOL_SOCKET, SO_TYPE) != spec->type)
+	if (listener_get_option(fd, SOL_SOCKET, SO_TYPE) != spec->type)
 		return -ENOENT;
 	if (getsockname(fd, (struct sockaddr *)&has, &len) == -1)
 		return -errno;
@@ -114,7 +106,7 @@ static int check_options(const struct listener_spec *spec, const struct listener
 			 char **ret_error)
 {
 	if (listener->address.ss_family != AF_INET6 || spec->ipv6_only == -1 ||
-	    get_int(listener->fd, IPPROTO_IPV6, IPV6_V6ONLY) == spec->ipv6_only)
+	    listener_get_option(listener->fd, IPPROTO_IPV6, IPV6_V6ONLY) == spec->ipv6_only)
 		return 0;
 	return listener_fail(listener, EBUSY, ret_error,
 			     "'ipv6_only' cannot be changed while the service manager keeps the "
@@ -128,10 +120,8 @@ static int take_tcp(const struct listener_spec *spec, struct listener *listener,
 
 	if (r < 0)
 		return r;
-	listener->refusing = true;
-	r = listener_accept_again(listener);
-	listener->refusing = false;
-	if (r < 0 && r != -EPERM) /* EPERM: a filter that somebody locked there on purpose */
+	r = listener_clear_refusal(listener);
+	if (r < 0)
 		return r;
 	if (!listener_is_alive(listener) || sockdiag_tcp_is_shut(listener->fd) > 0)
 		return listener_tcp_listen_again(listener);

@@ -24,6 +24,14 @@ static bool is_unix(const struct listener *listener)
 	return listener->address.ss_family == AF_UNIX;
 }
 
+int listener_get_option(int fd, int level, int option)
+{
+	int value = 0;
+	socklen_t len = sizeof(value);
+
+	return getsockopt(fd, level, option, &value, &len) == -1 ? -errno : value;
+}
+
 static short poll_now(int fd, short events)
 {
 	struct pollfd pfd = {.fd = fd, .events = events};
@@ -139,6 +147,16 @@ int listener_accept_again(struct listener *listener)
 		return -errno;
 	listener->refusing = false;
 	return 0;
+}
+
+int listener_clear_refusal(struct listener *listener)
+{
+	int r;
+
+	listener->refusing = listener->type == SOCK_STREAM && !is_unix(listener);
+	r = listener_accept_again(listener);
+	listener->refusing = false;
+	return r == -EPERM ? 0 : r; /* a filter that somebody locked there on purpose */
 }
 
 bool listener_has_queue(const struct listener *listener)

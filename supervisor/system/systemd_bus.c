@@ -157,13 +157,8 @@ static int ask_all(struct systemd_bus *bus)
 
 static int set_name(struct systemd_bus *bus, const char *name)
 {
-	cleanup_free char *own = NULL;
-	int r = name != NULL ? 0 : sd_pid_get_unit(0, &own);
-
-	if (r < 0)
-		return -ENODATA;
 	if (name == NULL)
-		name = own;
+		return systemd_own_unit(bus->unit.name);
 	if (strlen(name) >= sizeof(bus->unit.name))
 		return -ENAMETOOLONG;
 	strcpy(bus->unit.name, name);

@@ -10,10 +10,11 @@
 #include <stdint.h>
 
 #include "base/clock.h"
+#include "system/systemd.h"
 
 struct systemd_unit {
-	char name[256];	    /* "handover@payments.service" */
-	char load[16];	    /* LoadState: "loaded", "not-found", ... */
+	char name[SYSTEMD_UNIT_NAME_MAX]; /* "handover@payments.service" */
+	char load[16];			  /* LoadState: "loaded", "not-found", ... */
 	char job[16];	    /* what is being done to it now: "stop", "restart", ...; "": nothing */
 	char restart[16];   /* Restart=: "no", "always", "on-failure", ... */
 	uint32_t store_max; /* FileDescriptorStoreMax= */
