@@ -1,6 +1,7 @@
 """What all tests of this folder share: instances, small workers, time limits, and tests that need root."""
 import fcntl
 import os
+import signal
 import subprocess
 
 os.environ.setdefault("BUILD", "build/" + os.environ.get("VARIANT", "plain"))  # before cli_tools looks
@@ -10,6 +11,10 @@ import pytest  # noqa: E402
 import harness  # noqa: E402
 
 TEST_SECONDS = 180 if harness.SANITIZED else 90
+
+
+# Whoever runs this in the background of a script has it ignore SIGINT, and so would all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config):

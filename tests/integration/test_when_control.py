@@ -144,7 +144,8 @@ def test_10000_connections_to_the_control_socket(handover):
     they are gone."""
     h = handover()
     port = serve(h)
-    with no_loss_and_no_leak(h, port):
+    with no_loss_and_no_leak(h, port) as case:
+        case.memory_tolerance = 1 << 20  # as below
         before = len(descriptors(h.pid))
         with contextlib.ExitStack() as ends:
             came = flood(ends, lambda: dial(h.control, blocking=False))
@@ -170,7 +171,8 @@ def test_10000_connections_to_status_listen(handover):
         sock.setblocking(False)
         assert sock.connect_ex(("127.0.0.1", status)) in (0, errno.EINPROGRESS)
         return sock
-    with no_loss_and_no_leak(h, port):
+    with no_loss_and_no_leak(h, port) as case:
+        case.memory_tolerance = 1 << 20  # sixty-four at once leave holes of 400 KiB; further floods fill them (844 KiB after six)
         before = len(descriptors(h.pid))
         with contextlib.ExitStack() as ends:
             assert len(flood(ends, connect)) == 10000
