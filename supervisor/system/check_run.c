@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/fd.h"
 #include "system/check.h"
+#include "system/host.h"
 #include "system/proc.h"
 
 enum { EXIT_OK = 0, EXIT_CONFIG = 78 };
@@ -102,14 +103,11 @@ static bool holds(const struct runner *runner, const struct sockaddr *address, s
 
 static bool holds_inet(const struct runner *runner, const char *host, uint16_t port, int type)
 {
-	struct addrinfo hints = {.ai_socktype = type, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
 	struct addrinfo *found = NULL;
-	char service[8];
 	bool held = false;
 	bool any = host == NULL || host[0] == '\0' || strcmp(host, "*") == 0;
 
-	snprintf(service, sizeof(service), "%u", port);
-	if (getaddrinfo(any ? NULL : host, service, &hints, &found) != 0)
+	if (host_resolve(any ? NULL : host, port, type, &found) != 0)
 		return false;
 	for (const struct addrinfo *at = found; at != NULL && !held; at = at->ai_next)
 		held = holds(runner, at->ai_addr, at->ai_addrlen, type);

@@ -18,6 +18,7 @@
 
 #include "base/fd.h"
 #include "base/parse.h"
+#include "system/host.h"
 #include "system/listener_internal.h"
 #include "system/proc.h"
 
@@ -152,23 +153,16 @@ static const struct addrinfo *prefer_v4(const struct addrinfo *list)
 static int resolve_host(const struct listener_spec *spec, struct listener *listener,
 			char **ret_error)
 {
-	struct addrinfo hints = {.ai_socktype = spec->type,
-				 .ai_flags = AI_PASSIVE | AI_NUMERICSERV | AI_NUMERICHOST};
 	struct addrinfo *list = NULL;
 	const struct addrinfo *chosen;
-	char port[8];
-	int r;
+	int r = host_resolve(spec->host, spec->port, spec->type, &list);
 
-	snprintf(port, sizeof(port), "%u", spec->port);
-	r = getaddrinfo(spec->host, port, &hints, &list);
-	if (r == EAI_NONAME) {
-		hints.ai_flags &= ~AI_NUMERICHOST;
-		r = getaddrinfo(spec->host, port, &hints, &list);
-	}
 	if (r != 0) {
 		if (ret_error != NULL &&
-		    asprintf(ret_error, "cannot bind %s %s:%s: no address is known for %s: %s",
-			     protocol_name(listener), spec->host, port, spec->host,
+		    asprintf(ret_error,
+			     "cannot bind %s %s:%u: no address is known for %s: %s; names are "
+			     "looked up in /etc/hosts only",
+			     protocol_name(listener), spec->host, spec->port, spec->host,
 			     gai_strerror(r)) == -1)
 			*ret_error = NULL;
 		return r == EAI_MEMORY ? -ENOMEM : -EADDRNOTAVAIL;

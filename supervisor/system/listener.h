@@ -18,8 +18,8 @@
 struct listener_spec {
 	int type; /* SOCK_STREAM or SOCK_DGRAM */
 	/* TCP, UDP: "" or "*": all IPv4+IPv6 addresses ("::", or "0.0.0.0" on a machine without
-	 * IPv6); else numeric, or a name. A name is asked of the resolver, which may take its time;
-	 * of several addresses the first IPv4 one counts. */
+	 * IPv6); else numeric, or a name in /etc/hosts; of several addresses the first IPv4 one
+	 * counts. */
 	const char *host;
 	uint16_t port;
 	const char *path; /* Unix; then host is NULL */

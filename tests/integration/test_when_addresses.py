@@ -2,12 +2,13 @@
 docs/what-happens-when.md."""
 import contextlib
 import os
+import shutil
 import signal
 import socket
 
 import pytest
 
-from harness import call, is_refused, processes_of, rpc, steps, wait_until
+from harness import call, is_refused, processes_of, read_file, rpc, steps, wait_until
 from when import STILL, check_reload_refused, check_start_refused, no_loss_and_no_leak, said, without_time
 
 NOBODY = {"user": 65534, "group": 65534, "extra_groups": []}
@@ -55,12 +56,24 @@ def not_local(h, ends):
 
 def not_known(h, ends):
     return "tcp://no.such.host.invalid:8080", ("cannot bind tcp no.such.host.invalid:8080: no address is known for no.such.host.invalid: Name "
-                                               "or service not known")
+                                               "or service not known; names are looked up in /etc/hosts only")
 
 
 # what is found when the sockets are opened: name: what makes it so, and gives the address and the sentence
 OPENED = {"in use": in_use, "in use, UDP": in_use_udp, "a path that a living process serves": in_use_unix,
           "not local": not_local, "no such name": not_known}
+
+
+def test_no_name_server_is_asked(handover):
+    """It could take a minute to answer, and the master would wait for it at a reload."""
+    assert shutil.which("strace"), "strace is missing: packaging/install-deps test"
+    h = handover()
+    h.socket("web", "tcp://no.such.host.invalid:8080")
+    h.pool("api", steps("ready"))
+    h.end_early(code=1, wrapper=["strace", "-D", "-qq", "-e", "trace=openat,connect,sendto,sendmmsg", "-o", h.path("trace")])
+    trace = read_file(h.path("trace")).decode()
+    assert '"/etc/hosts"' in trace
+    assert "htons(53)" not in trace and "nscd" not in trace and "/etc/resolv.conf" not in trace.split('"/etc/hosts"')[1], trace
 
 
 @pytest.mark.parametrize("make", OPENED.values(), ids=OPENED.keys())
