@@ -28,6 +28,7 @@ struct channel;	 /* channel.c: one worker's connection */
 struct channels; /* channel.c: channel.sock */
 struct control;	 /* control.c: the API's listeners */
 struct events;	 /* events.c: who listens to what happens */
+struct files;	 /* sockets_files.c: those of Unix sockets */
 struct output;	 /* output.c: what one worker writes */
 struct outputs;	 /* output.c: all of it, and our own log's way out */
 
@@ -64,6 +65,9 @@ struct engine_socket {
 	bool freebind;
 	unsigned mended; /* how often a worker had shut it down */
 	usec_t mended_at;
+	int file_watch; /* of a Unix socket's file; 0: none */
+	bool file_told; /* that it is lost */
+	usec_t file_restored_at;
 };
 
 /* What a generation of a pool runs. */
@@ -235,6 +239,7 @@ struct engine {
 	unsigned quiesce_empty;	     /* looks in a row that found all queues empty */
 	struct event *closing_event; /* sockets that were taken out of the configuration */
 	struct event *mend_event;    /* sockets that could not be mended at once */
+	struct files *files;	     /* what watches those of Unix sockets */
 	struct event *timer;	     /* the model's deadline */
 	unsigned late_turns;	     /* that it has waited, see run_time() */
 	struct event *signals[8];

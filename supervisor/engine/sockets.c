@@ -82,6 +82,7 @@ static void sockets_drop(struct engine *engine, struct engine_socket *socket)
 
 void sockets_unwatch(struct engine *engine, struct engine_socket *socket)
 {
+	sockets_file_unwatch(engine, socket);
 	if (socket->listener.fd >= 0)
 		listener_watch_remove(engine->watch_fd, &socket->listener);
 }
@@ -313,8 +314,11 @@ void sockets_commit(struct engine *engine, const struct config *config)
 			    HAPPENING("socket-opened", LOG_LEVEL_INFO, .reason = socket->name),
 			    "socket %s: listening on %s", socket->name,
 			    listener_describe(&socket->listener, text, sizeof(text)));
-		else if (spec != NULL)
+		sockets_file_look(engine, socket);
+		if (!socket->fresh && spec != NULL)
 			sockets_update(socket, spec);
+		else if (socket->fresh)
+			sockets_file_watch(engine, socket);
 		socket->fresh = false;
 	}
 	if (engine->undertaking.start)
@@ -380,6 +384,7 @@ void sockets_refuse(struct engine *engine)
 		bool kept = sockets_outlives_us(engine, socket) || socket->closing;
 		int r = kept ? 0 : listener_refuse(&socket->listener);
 
+		sockets_file_unwatch(engine, socket);
 		if (r < 0)
 			log_info("socket %s: new clients cannot be kept out before its workers "
 				 "drain (%s); "
@@ -421,12 +426,14 @@ int sockets_new(struct engine *engine)
 					sockets_watched, engine);
 	if (engine->watch_event == NULL || event_add(engine->watch_event, NULL) == -1)
 		return -ENOMEM;
+	sockets_files_new(engine);
 	return 0;
 }
 
 void sockets_free(struct engine *engine)
 {
 	sockets_shutdown(engine);
+	sockets_files_free(engine);
 	if (engine->watch_event != NULL)
 		event_free(engine->watch_event);
 	engine->watch_event = NULL;

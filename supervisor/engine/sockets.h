@@ -51,6 +51,18 @@ bool sockets_outlives_us(const struct engine *engine, const struct engine_socket
 /* For sockets_mend.c: a socket is not watched any more. Harmless where it was not. */
 void sockets_unwatch(struct engine *engine, struct engine_socket *socket);
 
+/* For sockets_files.c: after a Unix socket was bound anew; the pools that use it are restarted. by:
+ * what for, for the log. */
+void sockets_replaced(struct engine *engine, struct engine_socket *socket, const char *by);
+
+/* The files of Unix sockets: put back when somebody deletes them. */
+void sockets_files_new(struct engine *engine);
+void sockets_files_free(struct engine *engine);
+/* All of these are harmless for other sockets. */
+void sockets_file_watch(struct engine *engine, struct engine_socket *socket);
+void sockets_file_look(struct engine *engine, struct engine_socket *socket);
+void sockets_file_unwatch(struct engine *engine, struct engine_socket *socket);
+
 /* Callbacks of the engine's events. */
 void sockets_watched(evutil_socket_t fd, short what, void *arg);
 void sockets_quiesce_look(evutil_socket_t fd, short what, void *arg);

@@ -34,8 +34,9 @@ static void sockets_describe_suspect(struct engine *engine, struct buf *out)
 		buf_add_str(out, "one of its workers");
 }
 
-/* A new Unix socket: every worker still holds the dead one. */
-static void sockets_replaced(struct engine *engine, struct engine_socket *socket)
+/* Every worker still holds the one before. */
+static void sockets_restart_pools(struct engine *engine, const struct engine_socket *socket,
+				  const char *by)
 {
 	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
 		const struct version *version = engine->pools[p].current;
@@ -53,12 +54,22 @@ static void sockets_replaced(struct engine *engine, struct engine_socket *socket
 			    .kind = WISH_RESTART,
 			    .pool = strdup(engine->pools[p].name),
 			    .slot = CORE_NONE,
-			    .by = strdup("a socket that was shut down"),
+			    .by = strdup(by),
 			};
 			engine_wish(engine, wish);
 			break;
 		}
 	}
+}
+
+void sockets_replaced(struct engine *engine, struct engine_socket *socket, const char *by)
+{
+	if (listener_watch_add(engine->watch_fd, &socket->listener, socket->id) < 0)
+		log_error("socket %s: cannot be watched any more", socket->name);
+	sockets_file_watch(engine, socket);
+	sockets_unstore(socket); /* that is the one before */
+	manager_changed(engine);
+	sockets_restart_pools(engine, socket, by);
 }
 
 static void sockets_mend(struct engine *engine, struct engine_socket *socket)
@@ -90,14 +101,8 @@ static void sockets_mend(struct engine *engine, struct engine_socket *socket)
 		    "socket %s (%s) was shut down by %s; it listens again%s (%u times so far)",
 		    socket->name, text, suspect.data,
 		    replaced ? ", the pools that use it are being restarted" : "", socket->mended);
-		if (replaced &&
-		    listener_watch_add(engine->watch_fd, &socket->listener, socket->id) < 0)
-			log_error("socket %s: cannot be watched any more", socket->name);
-		if (replaced) {
-			sockets_unstore(socket); /* that is the dead one */
-			manager_changed(engine);
-			sockets_replaced(engine, socket);
-		}
+		if (replaced)
+			sockets_replaced(engine, socket, "a socket that was shut down");
 	}
 	buf_free(&suspect);
 }

@@ -36,6 +36,8 @@ static const struct {
     {"socket-closed", "a718b17fd28b4b7bbed2be23b27e84d0"},
     {"socket-dead", "5e179c0386a34f22b6bfd3f82d665003"},
     {"socket-mended", "5f53b194b694477281bb8e65af742213"},
+    {"socket-file-restored", "fb5cd01280844351851332229868954f"},
+    {"socket-file-lost", "aec5cdead9fa43968421a04addc70a12"},
 };
 
 const char *journal_message_id(const char *event)

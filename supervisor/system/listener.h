@@ -95,6 +95,24 @@ bool listener_is_alive(const struct listener *listener);
  */
 int listener_mend(struct listener *listener, bool *ret_replaced);
 
+/* What the path of a Unix socket leads to. */
+enum listener_file {
+	LISTENER_FILE_NONE, /* it has no path, or one that is not ours to answer for */
+	LISTENER_FILE_OURS,
+	LISTENER_FILE_MISSING,
+	LISTENER_FILE_OTHER, /* a file that somebody else has put there */
+};
+enum listener_file listener_file_look(const struct listener *listener);
+/* Keeps the file alive under a second name, in a directory that others cannot enter: then it can
+ * come back as it was. 0, or -errno (-EXDEV: that is on another file system). */
+int listener_file_keep(const struct listener *listener, int directory, const char *name);
+/* Puts a missing file back: the same socket, with all who wait in its queue. 0; -ESTALE: it was not
+ * kept; -EEXIST: somebody else has the path by now; -errno (-ENOENT: its directory is gone). */
+int listener_file_restore(const struct listener *listener, int directory, const char *name);
+/* A new socket where the file is missing; as listener_mend() of a Unix socket, also in what it
+ * returns and what must be done then. */
+int listener_file_bind_anew(struct listener *listener);
+
 /*
  * First step of a stop, while workers still serve: new clients are kept out, queued ones can still
  * be accepted. TCP: a socket filter drops SYNs (the client retries, and is refused once the socket

@@ -5,10 +5,12 @@ import os
 import shutil
 import signal
 import socket
+import tempfile
+import time
 
 import pytest
 
-from harness import call, is_refused, processes_of, read_file, rpc, steps, wait_until
+from harness import call, is_refused, processes_of, read_file, rpc, slow_calls, steps, wait_until
 from when import STILL, check_reload_refused, check_start_refused, no_loss_and_no_leak, said, without_time
 
 NOBODY = {"user": 65534, "group": 65534, "extra_groups": []}
@@ -311,3 +313,93 @@ def test_sockets_that_come_go_and_move(handover):
                  f"notice socket more (unix {path}) is no longer configured: closing it"):
         assert log.count(line + "\n") == 1, line
 
+
+
+# --- the file of a Unix socket that is being served ---
+
+def serve_at(h, path):
+    h.socket("web", f"unix:{path}")
+    h.pool("api", rpc(), sockets="web", workers=2)
+    h.start()
+    return h.pids()
+
+
+def kept_by(h):
+    return os.listdir(os.path.join(h.runtime_dir, "kept"))
+
+
+@pytest.mark.parametrize("take", [os.unlink, lambda path: os.rename(path, f"{path}.{time.monotonic_ns()}")], ids=["deleted", "moved"])
+def test_the_file_of_a_unix_socket_is_taken_away(handover, take):
+    """The same socket is there again, with its queue; whoever is connected notices nothing. Also the second time."""
+    h = handover()
+    path = h.path("api.sock")
+    workers = serve_at(h, path)
+    inode = os.stat(path).st_ino
+    for times in (1, 2):
+        (slow,) = slow_calls(h, path)
+        take(path)
+        h.wait_log(said(h, "warning socket web: its file {place}/api.sock was deleted; it is back, and nobody who had connected noticed"),
+                   count=times)
+        assert os.stat(path).st_ino == inode
+        assert call(path, "add", a=2, b=2)["sum"] == 4
+        assert slow.answer()["sum"] == 3
+    assert h.pids() == workers and h.status()["sockets"][0]["mended"] == 0
+    shutil.rmtree(os.path.join(h.runtime_dir, "kept"))
+    h.wait(lambda: os.path.exists(os.path.join(h.runtime_dir, "kept")) and len(kept_by(h)) == 1, "the second name to be back")
+    h.good_reload(wait="drained")
+    take(path)
+    h.wait_log("it is back", count=3)
+    h.stop()
+    assert not os.path.exists(path) and not os.path.exists(h.runtime_dir)
+    for name in os.listdir(h.place):
+        if name.startswith("api.sock."):
+            os.unlink(h.path(name))
+
+
+def test_the_file_of_a_unix_socket_is_deleted_on_another_file_system(handover):
+    """No second name keeps it: a new socket, and workers that have it."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as place:
+        h = handover()
+        path = os.path.join(place, "api.sock")
+        assert os.stat(place).st_dev != os.stat(h.place).st_dev, "the test needs two file systems"
+        workers = serve_at(h, path)
+        (slow,) = slow_calls(h, path)
+        os.unlink(path)
+        h.wait_log(f"warning socket web: its file {path} was deleted; there is a new one, the pools that use it are being restarted")
+        h.wait_log("restart 2 committed")
+        assert slow.answer()["sum"] == 3
+        assert call(path, "add", a=1, b=2)["sum"] == 3
+        assert not set(h.pids()) & set(workers)
+        h.stop()
+
+
+def test_another_file_in_the_place_of_a_unix_socket(handover):
+    """It is somebody else's, and stays; when it is moved away, a reload brings ours back."""
+    h = handover()
+    path = h.path("api.sock")
+    serve_at(h, path)
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(path + ".new")
+        os.rename(path + ".new", path)
+        h.wait_log(said(h, "error socket web: somebody has put another file at {place}/api.sock, which is left alone: new clients do not "
+                           "reach this instance there; move it away and reload"))
+    os.unlink(path)
+    h.good_reload(wait="drained")
+    h.wait_log("it is back")
+    assert call(path, "add", a=1, b=2)["sum"] == 3
+    assert h.count_log("somebody has put another file") == 1
+
+
+def test_the_directory_of_a_unix_socket_is_deleted(handover):
+    h = handover()
+    folder = h.path("folder")
+    os.mkdir(folder)
+    path = os.path.join(folder, "api.sock")
+    workers = serve_at(h, path)
+    os.rename(folder, folder + ".away")
+    shutil.rmtree(folder + ".away")
+    h.wait_log(f"error socket web: its file {path} was deleted and cannot be made anew: No such file or directory; trying again every second")
+    os.mkdir(folder)
+    h.wait_log("it is back")
+    assert call(path, "add", a=1, b=2)["sum"] == 3
+    assert h.pids() == workers and h.count_log("cannot be made anew") == 1
