@@ -308,25 +308,8 @@ int conn_peer(const struct conn *conn, struct ucred *ret_peer)
 	return 0;
 }
 
-static bool is_in_group(const struct conn *conn, gid_t group)
-{
-	gid_t groups[1024];
-	socklen_t len = sizeof(groups);
-
-	if (getsockopt(bufferevent_getfd(conn->bev), SOL_SOCKET, SO_PEERGROUPS, groups, &len) == -1)
-		return false;
-	for (size_t i = 0; i < len / sizeof(groups[0]); i++)
-		if (groups[i] == group)
-			return true;
-	return false;
-}
-
 bool conn_may_change(const struct conn *conn, const struct ucred *peer)
 {
-	const struct control *control = conn->door->engine->control;
-
-	if (peer->uid == 0 || peer->uid == geteuid())
-		return true;
-	return control->has_group &&
-	       (peer->gid == control->group || is_in_group(conn, control->group));
+	return private_socket_admits(&conn->door->engine->control->socket,
+				     bufferevent_getfd(conn->bev), peer);
 }

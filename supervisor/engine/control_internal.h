@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "engine/control.h"
+#include "engine/private_socket.h"
 
 enum {
 	CONTROL_CONNECTIONS_MAX = 64, /* of each door: further ones wait in its queue */
@@ -61,13 +62,9 @@ struct door {
 
 struct control {
 	struct door *local, *status;
-	char *path;   /* of control.sock */
-	dev_t device; /* of it as we bound it */
-	ino_t inode;
+	struct private_socket socket;
 	char *status_host; /* what status listens on */
 	uint16_t status_port;
-	bool has_group;
-	gid_t group;		  /* operator_group */
 	struct evbuffer *scratch; /* one line on its way to a stream */
 	bool closing;
 };
