@@ -75,7 +75,7 @@ help:
 	@echo 'make test-all   the same in all variants: asan, clang, clang-asan'
 	@echo 'make lint       layers, layout, scripts, man pages'
 	@echo 'make install    PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
-	@echo 'make deb        a Debian package, in build/'
+	@echo 'make deb        Debian packages, in build/: handover, libhandover0, libhandover-dev'
 	@echo 'make clean      remove build/'
 
 programs: $(PROGRAMS)
@@ -253,7 +253,7 @@ endif
 clean:
 	rm -rf build
 
-# A Debian package of VERSION in build/: built from a copy of the sources, where packaging/debian is debian/.
+# Debian packages of VERSION in build/: built from a copy of the sources, where packaging/debian is debian/.
 deb: deps-deb
 	@packaging/make-deb $(VERSION)
 deps-deb:

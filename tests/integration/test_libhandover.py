@@ -1,6 +1,5 @@
 """libhandover as it is installed: the example of handover-worker(7), built by pkg-config, serves through reloads."""
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -8,18 +7,16 @@ import threading
 
 import pytest
 
+import worker_example
 from harness import BUILD, ROOT, Call, connect, is_refused, rpc, slow_calls
 
 VARIANT = os.environ.get("VARIANT", "plain")
 COMPILER = ["clang" if "clang" in VARIANT else "gcc", *(["-fsanitize=address,undefined"] if "asan" in VARIANT else [])]
 
 
-def example():
-    """The page's first example, with mdoc's escapes undone."""
-    with open(os.path.join(ROOT, "packaging/man/handover-worker.7"), encoding="utf-8") as page:
-        text = re.search(r"^\.Bd -literal\n(.*?)^\.Ed$", page.read(), re.M | re.S).group(1)
-    assert "int main" in text
-    return text.replace("\\e", "\\")
+def page():
+    with open(os.path.join(ROOT, "packaging/man/handover-worker.7"), encoding="utf-8") as file:
+        return file.read()
 
 
 @pytest.fixture(name="server", scope="module", params=["shared", "static"])
@@ -36,13 +33,9 @@ def fixture_server(request, tmp_path_factory):
         flags = ["-l:libhandover.a" if flag == "-lhandover" else flag for flag in flags]
     else:
         flags.append(f"-Wl,-rpath,{place}/usr/lib")
-    with open(f"{place}/server.c", "w", encoding="utf-8") as source:
-        source.write(example())
-    subprocess.run([*COMPILER, "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-D_GNU_SOURCE", "-o", f"{place}/server", f"{place}/server.c", *flags],
-                   check=True)
-    linked = subprocess.run(["ldd", f"{place}/server"], check=True, stdout=subprocess.PIPE, text=True).stdout
-    assert ("libhandover.so.0" in linked) == (request.param == "shared")
-    return f"{place}/server"
+    server = worker_example.build(page(), f"{place}/server", flags, COMPILER)
+    assert ("libhandover.so.0" in worker_example.linked(server)) == (request.param == "shared")
+    return server
 
 
 def ask(port):
@@ -72,7 +65,7 @@ def test_the_example(handover, server, handoff):
     finally:
         stop.set()
         asking.join()
-    assert set(answered) == {b"hello\n"}
+    assert set(answered) == {worker_example.ANSWER}
     h.wait(lambda: [(w["inflight"], w["status"]) for w in h.workers("api")] == [(0, "serving")] * 2, "pages and status")
     assert not h.count_log("SIGKILL"), h.tell()
     h.stop()
@@ -81,8 +74,8 @@ def test_the_example(handover, server, handoff):
 
 def test_without_a_supervisor(server):
     """All calls do nothing: it finds no socket, and says so."""
-    ended = subprocess.run([server], check=False, stderr=subprocess.PIPE, text=True, timeout=30, env={"PATH": os.environ["PATH"]})
-    assert ended.returncode == 1 and ended.stderr == 'there is no socket "web"\n'
+    ended = worker_example.run_alone(server)
+    assert ended.returncode == 1 and ended.stderr == worker_example.REFUSAL
 
 
 @pytest.mark.parametrize("handoff", ["inherit", "channel"])
@@ -130,7 +123,7 @@ def test_a_socket_by_systemd_s_protocol(server, tmp_path):
         listener.listen()
         with subprocess.Popen([sys.executable, "-c", BEQUEATH, str(listener.fileno()), server], pass_fds=[listener.fileno()]) as process:
             try:
-                assert ask(str(tmp_path / "sock")) == b"hello\n"
+                assert ask(str(tmp_path / "sock")) == worker_example.ANSWER
                 process.terminate()
                 assert process.wait(30) == 0
             finally:

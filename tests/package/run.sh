@@ -15,5 +15,5 @@ command -v systemd-nspawn >/dev/null || not_run 'systemd-nspawn is not there: ap
 packaging/make-deb "$version" >/dev/null
 LINTIAN=no packaging/make-deb "$next" >/dev/null
 exec tests/systemd/with-systemd --bind-ro "$PWD" --bind "$build" --journal "$build/package.journal" -- \
-	env BUILD="$build" DEBS="$PWD/build/handover_$version-1 $PWD/build/handover_$next-1" VERSIONS="$version $next" \
+	env BUILD="$build" DEBS="$PWD/build" VERSIONS="$version $next" \
 	tests/systemd/inside.sh tests/package
