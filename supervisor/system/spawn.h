@@ -1,9 +1,11 @@
 /*
  * spawn.h - starts one process exactly as described, and says why when that fails.
  *
- * clone(2) with CLONE_VM | CLONE_VFORK | CLONE_PIDFD: the child sets itself up in our memory while
- * we wait for its exec, so every failure before exec comes back as stage and errno at no cost. The
- * child only makes system calls.
+ * clone(2) with CLONE_VM | CLONE_PIDFD: the child sets itself up in our memory, so every failure
+ * before exec comes back as stage and errno, and a start costs the same however large we are. The
+ * child only makes system calls, and writes to nothing but its own stack and record. So we need not
+ * stand still meanwhile (CLONE_VFORK): on a busy machine the child may wait for a processor for
+ * longer than everything else takes.
  */
 #ifndef SYSTEM_SPAWN_H
 #define SYSTEM_SPAWN_H
@@ -97,12 +99,33 @@ struct spawn_error {
  * A child that is killed by a signal before it calls exec is reported here (signal); one that is
  * killed in exec itself is started for us, and ends.
  *
- * Not for two threads at once where change_user is used: the kernel makes our memory undumpable
- * while a child with another user shares it (so that this user cannot reach into us), and we set
- * that back afterwards.
+ * This waits for exec; see spawn_begin(). Neither is for two threads at once where change_user is
+ * used: the kernel makes our memory undumpable while a child with another user shares it (so that
+ * this user cannot reach into us), and we set that back when none does.
  */
 int spawn_process(const struct spawn_spec *spec, pid_t *ret_pid, int *ret_pidfd,
 		  struct spawn_error *ret_error);
+
+/*
+ * The same without waiting. The process exists when this returns 0; *ret_start stands for what is
+ * not known yet. Everything that spec points to must stay until spawn_look() has said how it went
+ * (spec itself and the descriptors need not: they are copied). A failure here (SPAWN_STAGE_CLONE,
+ * SPAWN_STAGE_CGROUP, SPAWN_STAGE_DESCRIPTORS) leaves nothing behind.
+ */
+struct spawn_start;
+int spawn_begin(const struct spawn_spec *spec, struct spawn_start **ret_start, pid_t *ret_pid,
+		int *ret_pidfd, struct spawn_error *ret_error);
+/* Becomes readable when spawn_look() is to be called; so does the pidfd of a child that is killed.
+ * Belongs to start. */
+int spawn_fd(const struct spawn_start *start);
+/*
+ * 0: it executes the program. -EINPROGRESS: not known yet. Another -errno, and *ret_error: it
+ * failed, and is dying at this moment; the caller reaps it. ECANCELED then means that it was killed
+ * by a signal, which its status tells.
+ */
+int spawn_look(struct spawn_start *start, struct spawn_error *ret_error);
+/* Once spawn_look() has said how it went: before that the child uses it. */
+void spawn_free(struct spawn_start *start);
 
 /* "set user", "change directory to", "execute": what was being done at that stage. */
 const char *spawn_stage_name(enum spawn_stage stage);
