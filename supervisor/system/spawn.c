@@ -31,7 +31,7 @@ static struct {
 
 /* ---- memory: a guard, the child's stack, the record ---- */
 
-static struct spawn_start *start_new(const struct spawn_spec *spec)
+static struct spawn_start *start_new(const struct spawn_spec *spec, bool waits)
 {
 	struct spawn_start *start;
 	char *memory = mmap(NULL, GUARD_SIZE + STACK_SIZE, PROT_READ | PROT_WRITE,
@@ -46,6 +46,7 @@ static struct spawn_start *start_new(const struct spawn_spec *spec)
 	start = (struct spawn_start *)(void *)(memory + GUARD_SIZE + STACK_SIZE -
 					       (sizeof(*start) + 63) / 64 * 64);
 	start->spec = *spec;
+	start->waits = waits;
 	start->procs_fd = start->status_fd = start->status_read = start->pidfd = -1;
 	start->child_status_fd = -1;
 	start->stage = SPAWN_STAGE_CLONE;
@@ -56,7 +57,7 @@ void spawn_free(struct spawn_start *start)
 {
 	char *end = (char *)start + (sizeof(*start) + 63) / 64 * 64;
 
-	for (size_t i = 0; i < start->n_map; i++)
+	for (size_t i = 0; i < start->n_map && !start->waits; i++)
 		fd_close(start->map[i].from);
 	free(start->map);
 	fd_close(start->procs_fd);
@@ -77,13 +78,17 @@ static int compare_mappings(const void *a, const void *b)
 }
 
 /*
- * A duplicate, because the child takes it out of our table only when it gets to run: by then the
- * caller may have closed its own, and the number may be another's.
+ * Where nobody waits, a duplicate, because the child takes it out of our table only when it gets to
+ * run: by then the caller may have closed its own, and the number may be another's.
  */
 static int add_mapping(struct spawn_start *start, int fd, int to)
 {
-	int from = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	int from = fd;
 
+	if (!start->waits)
+		from = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	else if (fcntl(fd, F_GETFD) == -1) /* our pidfd might get its number */
+		from = -1;
 	if (from == -1)
 		return -errno;
 	start->map[start->n_map++] = (struct spawn_mapping){.from = from, .to = to};
@@ -141,12 +146,12 @@ static int open_status(struct spawn_start *start)
 }
 
 /* Everything that we can do for the child. Returns 0 or -errno, and at which stage. */
-static int prepare(struct spawn_start *start, bool waits, enum spawn_stage *stage)
+static int prepare(struct spawn_start *start, enum spawn_stage *stage)
 {
 	int r = check_numbers(&start->spec);
 
 	*stage = SPAWN_STAGE_CLONE;
-	if (r == 0 && !waits)
+	if (r == 0 && !start->waits)
 		r = open_status(start);
 	if (r < 0)
 		return r;
@@ -167,21 +172,25 @@ static void set_signal_mask(const unsigned char *mask, unsigned char *ret_old)
 	CALL(SYS_rt_sigprocmask, SIG_SETMASK, mask, ret_old, SPAWN_SIGSET_BYTES);
 }
 
-/* Returns the pid, or -errno. With `waits` we stand still until the child has left our memory. */
-static pid_t clone_child(struct spawn_start *start, bool waits)
+/* Returns the pid, or -errno. With start->waits we stand still until the child has left our memory.
+ */
+static pid_t clone_child(struct spawn_start *start)
 {
 	int flags = CLONE_VM | CLONE_FILES | CLONE_PIDFD | CLONE_CHILD_CLEARTID | SIGCHLD;
 	unsigned char all[SPAWN_SIGSET_BYTES], old[SPAWN_SIGSET_BYTES];
 	int error;
 	pid_t pid;
 
-	if (start->spec.change_user) {
+	if (start->spec.change_user && !start->changes_user) {
 		start->changes_user = true;
 		if (other_users.children++ == 0)
 			other_users.dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
 	}
-	if (waits || !SPAWN_SHARES)
+	if (start->waits || !SPAWN_SHARES)
 		flags |= CLONE_VFORK;
+	start->stage = SPAWN_STAGE_CLONE;
+	start->error = 0;
+	start->pidfd = -1;
 	start->tid = 1;
 	memset(all, 0xff, sizeof(all));
 	set_signal_mask(all, old);
@@ -193,25 +202,35 @@ static pid_t clone_child(struct spawn_start *start, bool waits)
 	return pid == -1 ? -error : pid;
 }
 
+static int run(struct spawn_start *start, pid_t *ret_pid, int *ret_pidfd)
+{
+	pid_t pid = clone_child(start);
+
+	if (pid > 0 && start->pidfd == -1) { /* an old kernel takes the flag and ignores it */
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		pid = -ENOSYS;
+	}
+	if (pid < 0)
+		return pid;
+	*ret_pid = pid;
+	*ret_pidfd = start->pidfd;
+	return 0;
+}
+
 static int begin(const struct spawn_spec *spec, bool waits, struct spawn_start **ret_start,
 		 pid_t *ret_pid, int *ret_pidfd, struct spawn_error *error)
 {
-	struct spawn_start *start = start_new(spec);
-	pid_t pid = -1;
+	struct spawn_start *start = start_new(spec, waits);
 	int r;
 
 	*error = (struct spawn_error){.stage = SPAWN_STAGE_CLONE, .error = ENOMEM};
 	if (start == NULL)
 		return -ENOMEM;
-	r = prepare(start, waits, &error->stage);
+	r = prepare(start, &error->stage);
 	if (r == 0) {
 		error->stage = SPAWN_STAGE_CLONE;
-		pid = r = clone_child(start, waits);
-	}
-	if (r > 0 && start->pidfd == -1) { /* an old kernel takes the flag and ignores it */
-		kill(pid, SIGKILL);
-		waitpid(pid, NULL, 0);
-		r = -ENOSYS;
+		r = run(start, ret_pid, ret_pidfd);
 	}
 	if (r < 0) {
 		error->error = -r;
@@ -219,8 +238,6 @@ static int begin(const struct spawn_spec *spec, bool waits, struct spawn_start *
 		return r;
 	}
 	*ret_start = start;
-	*ret_pid = pid;
-	*ret_pidfd = start->pidfd;
 	return 0;
 }
 
@@ -260,19 +277,6 @@ int spawn_look(struct spawn_start *start, struct spawn_error *ret_error)
 	return -error;
 }
 
-int spawn_begin(const struct spawn_spec *spec, struct spawn_start **ret_start, pid_t *ret_pid,
-		int *ret_pidfd, struct spawn_error *ret_error)
-{
-	struct spawn_error error;
-	int saved_errno = errno;
-	int r = begin(spec, false, ret_start, ret_pid, ret_pidfd, &error);
-
-	if (r < 0)
-		*ret_error = error;
-	errno = saved_errno;
-	return r;
-}
-
 /* It has left our memory without exec, so that it is dying at this moment: the wait is for nobody.
  */
 static void collect_failed(int pidfd, struct spawn_error *error)
@@ -287,28 +291,71 @@ static void collect_failed(int pidfd, struct spawn_error *error)
 		error->signal = r == 0 ? info.si_status : SIGKILL;
 }
 
+/* Begins it and waits for exec, or for its failure. */
+static int begin_and_wait(const struct spawn_spec *spec, struct spawn_start **ret_start,
+			  pid_t *ret_pid, int *ret_pidfd, struct spawn_error *error)
+{
+	struct spawn_start *start = NULL;
+	cleanup_close int pidfd = -1;
+	pid_t pid;
+	int r = begin(spec, true, &start, &pid, &pidfd, error);
+
+	if (r < 0)
+		return r;
+	r = spawn_look(start, error);
+	if (r < 0) {
+		collect_failed(pidfd, error);
+		spawn_free(start);
+		return r;
+	}
+	*ret_start = start;
+	*ret_pid = pid;
+	*ret_pidfd = TAKE_FD(pidfd);
+	return 0;
+}
+
+int spawn_begin(const struct spawn_spec *spec, struct spawn_start **ret_start, pid_t *ret_pid,
+		int *ret_pidfd, struct spawn_error *ret_error)
+{
+	struct spawn_error error;
+	int saved_errno = errno;
+	int r = begin(spec, false, ret_start, ret_pid, ret_pidfd, &error);
+
+	if (r == -EMFILE || r == -ENFILE) /* to wait takes fewer of them */
+		r = begin_and_wait(spec, ret_start, ret_pid, ret_pidfd, &error);
+	if (r < 0)
+		*ret_error = error;
+	errno = saved_errno;
+	return r;
+}
+
+int spawn_again(struct spawn_start *start, pid_t *ret_pid, int *ret_pidfd)
+{
+	int saved_errno = errno;
+	int r;
+
+	start->procs_fd = fd_close(start->procs_fd);
+	r = run(start, ret_pid, ret_pidfd);
+	if (r < 0) {
+		start->stage = SPAWN_STAGE_CLONE;
+		start->error = -r;
+	}
+	errno = saved_errno;
+	return r;
+}
+
 int spawn_process(const struct spawn_spec *spec, pid_t *ret_pid, int *ret_pidfd,
 		  struct spawn_error *ret_error)
 {
 	struct spawn_start *start = NULL;
-	cleanup_close int pidfd = -1;
 	struct spawn_error error;
 	int saved_errno = errno;
-	pid_t pid;
-	int r = begin(spec, true, &start, &pid, &pidfd, &error);
+	int r = begin_and_wait(spec, &start, ret_pid, ret_pidfd, &error);
 
-	if (r == 0) {
-		r = spawn_look(start, &error);
-		if (r < 0)
-			collect_failed(pidfd, &error);
+	if (r == 0)
 		spawn_free(start);
-	}
-	if (r < 0) {
+	else
 		*ret_error = error;
-	} else {
-		*ret_pid = pid;
-		*ret_pidfd = TAKE_FD(pidfd);
-	}
 	errno = saved_errno;
 	return r;
 }

@@ -115,8 +115,15 @@ int spawn_process(const struct spawn_spec *spec, pid_t *ret_pid, int *ret_pidfd,
 struct spawn_start;
 int spawn_begin(const struct spawn_spec *spec, struct spawn_start **ret_start, pid_t *ret_pid,
 		int *ret_pidfd, struct spawn_error *ret_error);
+/*
+ * Once more, without joining a cgroup: spawn_look() has said that the child failed at
+ * SPAWN_STAGE_CGROUP. The former process and its pidfd stay the caller's. 0 or -errno; after that
+ * spawn_look() tells of the new one.
+ */
+int spawn_again(struct spawn_start *start, pid_t *ret_pid, int *ret_pidfd);
 /* Becomes readable when spawn_look() is to be called; so does the pidfd of a child that is killed.
- * Belongs to start. */
+ * Belongs to start. -1: there were too few descriptors not to wait, so that it executes the program
+ * already. */
 int spawn_fd(const struct spawn_start *start);
 /*
  * 0: it executes the program. -EINPROGRESS: not known yet. Another -errno, and *ret_error: it

@@ -125,15 +125,8 @@ IN_CHILD static int move_up(int fd, int high)
 	return fd >= high ? fd : (int)CALL(SYS_fcntl, fd, F_DUPFD_CLOEXEC, high, 0);
 }
 
-IN_CHILD static long step_descriptors(struct spawn_start *start)
+IN_CHILD static long move_all_up(struct spawn_start *start, int high)
 {
-	int high = 3;
-	long r = unshare_descriptors(start);
-
-	if (r < 0)
-		return r;
-	if (start->n_map > 0 && start->map[start->n_map - 1].to >= high)
-		high = start->map[start->n_map - 1].to + 1;
 	for (size_t i = 0; i < start->n_map; i++) {
 		start->map[i].child_from = move_up(start->map[i].from, high);
 		if (start->map[i].child_from < 0)
@@ -144,6 +137,45 @@ IN_CHILD static long step_descriptors(struct spawn_start *start)
 		if (start->child_status_fd < 0)
 			return start->child_status_fd;
 	}
+	return 0;
+}
+
+/* Of our copy of the table, which may be full, only what is handed over. */
+IN_CHILD static void make_room(const struct spawn_start *start)
+{
+	unsigned first = 3, next;
+
+	do {
+		next = ~0U;
+		for (size_t i = 0; i < start->n_map; i++)
+			if ((unsigned)start->map[i].from >= first &&
+			    (unsigned)start->map[i].from < next)
+				next = (unsigned)start->map[i].from;
+		if (start->status_fd != -1 && (unsigned)start->status_fd >= first &&
+		    (unsigned)start->status_fd < next)
+			next = (unsigned)start->status_fd;
+		if (next > first)
+			CALL(SYS_close_range, first, next - 1, 0, 0);
+		first = next + 1;
+	} while (next != ~0U);
+}
+
+IN_CHILD static long step_descriptors(struct spawn_start *start)
+{
+	int high = 3;
+	long r = unshare_descriptors(start);
+
+	if (r < 0)
+		return r;
+	if (start->n_map > 0 && start->map[start->n_map - 1].to >= high)
+		high = start->map[start->n_map - 1].to + 1;
+	r = move_all_up(start, high);
+	if (r == -EMFILE) {
+		make_room(start);
+		r = move_all_up(start, high);
+	}
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < start->n_map; i++) {
 		r = CALL(SYS_dup3, start->map[i].child_from, start->map[i].to, 0, 0);
 		if (r < 0)

@@ -21,7 +21,8 @@ struct spawn_mapping {
  */
 struct spawn_start {
 	struct spawn_spec spec;
-	struct spawn_mapping *map; /* sorted by `to`; the descriptors are our own duplicates */
+	struct spawn_mapping *map; /* sorted by `to`; the descriptors are our own duplicates,
+				      but for `waits` */
 	size_t n_map;
 	int procs_fd;  /* cgroup.procs of the cgroup it joins, or -1 */
 	int status_fd; /* the child's end of a pipe: a byte says that our table of descriptors is no
@@ -29,6 +30,8 @@ struct spawn_start {
 	int child_status_fd; /* its number in the child */
 	int status_read;
 	int pidfd; /* set by the kernel before the child runs */
+	bool
+	    waits; /* we stand still until it executes: no pipe, and the caller's own descriptors */
 	bool changes_user;
 	volatile int stage;
 	volatile int error;
