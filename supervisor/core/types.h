@@ -81,8 +81,9 @@ struct pool_params {
 
 /* What happened to one worker, or what its pool wants of it. */
 enum worker_event_kind {
-	WORKER_EVENT_SPAWNED,	   /* its process runs */
-	WORKER_EVENT_SPAWN_FAILED, /* there is none: it could not be started */
+	WORKER_EVENT_SPAWNED,	   /* it has a process */
+	WORKER_EVENT_EXECUTED,	   /* and that executes its program */
+	WORKER_EVENT_SPAWN_FAILED, /* it could not be started: no process, or no program */
 	WORKER_EVENT_READY,
 	WORKER_EVENT_RELEASE,	   /* the pool lets it have its sockets */
 	WORKER_EVENT_STOPPING,	   /* it says that it goes */

@@ -97,7 +97,7 @@ void worker_begin(struct worker *worker, uint32_t slot, uint32_t generation,
 	worker->slot = slot;
 	worker->generation = generation;
 	worker->reason = END_NONE;
-	worker->spawned = worker->signalled = false;
+	worker->spawned = worker->delayed = worker->signalled = false;
 	worker_timing_set(&worker->timing, params);
 	worker_set_state(worker, WORKER_STARTING, now, usec_add(now, params->start_timeout), plan);
 	worker_order(worker, ORDER_SPAWN, 0, 0, plan);
@@ -191,15 +191,21 @@ static void worker_extend(struct worker *worker, usec_t usec, usec_t now)
 static void worker_step_starting(struct worker *worker, const struct worker_event *event,
 				 usec_t now, struct plan *plan)
 {
-	bool delayed = worker->timing.ready_delay != USEC_INFINITY;
+	bool by_delay = worker->timing.ready_delay != USEC_INFINITY;
 
 	switch (event->kind) {
 	case WORKER_EVENT_SPAWNED:
 		worker->spawned = true;
 		worker->since = now;
-		worker->deadline = usec_add(now, delayed ? worker->timing.ready_delay
-							 : worker->timing.start_timeout);
+		worker->deadline = usec_add(now, worker->timing.start_timeout);
 		worker->deadline_max = usec_add(now, worker->timing.start_extend_max);
+		break;
+	case WORKER_EVENT_EXECUTED:
+		if (!worker->spawned || !by_delay)
+			break;
+		worker->delayed = true;
+		worker->since = now;
+		worker->deadline = usec_add(now, worker->timing.ready_delay);
 		break;
 	case WORKER_EVENT_READY:
 		if (worker->spawned)
@@ -214,7 +220,7 @@ static void worker_step_starting(struct worker *worker, const struct worker_even
 			worker_drain(worker, END_OWN_WISH, worker->timing.drain_timeout, now, plan);
 		break;
 	case WORKER_EVENT_EXTEND:
-		if (worker->spawned && !delayed)
+		if (worker->spawned && !by_delay)
 			worker_extend(worker, event->usec, now);
 		break;
 	case WORKER_EVENT_TRIGGER:
@@ -228,7 +234,7 @@ static void worker_step_starting(struct worker *worker, const struct worker_even
 		if (!worker
 			 ->spawned) /* the order to start it still waits; its time has not begun */
 			worker->deadline = usec_add(now, worker->timing.start_timeout);
-		else if (delayed)
+		else if (worker->delayed)
 			worker_be_ready(worker, now, plan);
 		else
 			worker_drain(worker, END_START_TIMEOUT, worker->timing.drain_timeout, now,
@@ -285,6 +291,7 @@ static void worker_step_serving(struct worker *worker, const struct worker_event
 			worker_release(worker, now, plan);
 		break;
 	case WORKER_EVENT_SPAWNED:
+	case WORKER_EVENT_EXECUTED:
 	case WORKER_EVENT_SPAWN_FAILED:
 	case WORKER_EVENT_READY:
 	case WORKER_EVENT_EXTEND:
@@ -332,6 +339,7 @@ static void worker_step_draining(struct worker *worker, const struct worker_even
 		worker_kill(worker, now, plan);
 		break;
 	case WORKER_EVENT_SPAWNED:
+	case WORKER_EVENT_EXECUTED:
 	case WORKER_EVENT_SPAWN_FAILED:
 	case WORKER_EVENT_READY:
 	case WORKER_EVENT_RELEASE:
@@ -357,6 +365,7 @@ static void worker_step_dumping(struct worker *worker, const struct worker_event
 	case WORKER_EVENT_DRAIN:
 	case WORKER_EVENT_EXTEND:
 	case WORKER_EVENT_SPAWNED:
+	case WORKER_EVENT_EXECUTED:
 	case WORKER_EVENT_SPAWN_FAILED:
 	case WORKER_EVENT_READY:
 	case WORKER_EVENT_RELEASE:
@@ -382,6 +391,7 @@ static void worker_step_killed(struct worker *worker, const struct worker_event 
 	case WORKER_EVENT_DRAIN:
 	case WORKER_EVENT_EXTEND:
 	case WORKER_EVENT_SPAWNED:
+	case WORKER_EVENT_EXECUTED:
 	case WORKER_EVENT_SPAWN_FAILED:
 	case WORKER_EVENT_READY:
 	case WORKER_EVENT_RELEASE:

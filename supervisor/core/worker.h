@@ -28,6 +28,7 @@ struct worker {
 	uint32_t generation;
 	uint32_t next_free;
 	bool spawned;	/* a process exists */
+	bool delayed;	/* its ready_delay runs, and it serves when that is over */
 	bool signalled; /* the drain signal was sent */
 	uint64_t epoch; /* of the instance when it began to leave */
 	usec_t since;	/* of the present state */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "engine/launch.h"
 #include "engine/proc.h"
 #include "system/einhorn.h"
 
@@ -103,6 +104,7 @@ static void acks_heard(evutil_socket_t fd, short what, void *arg)
 		event_del(ack->event);
 	if (n <= 0 || ack->acknowledged)
 		return;
+	launch_look(proc); /* what speaks was started */
 	ack->len += (size_t)n;
 	/* what follows may end the worker, and this with it */
 	if (acks_take_lines(ack) && proc->version->spec->ready == READY_EINHORN)

@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "engine/events.h"
+#include "engine/launch.h"
 #include "engine/proc.h"
 #include "system/channel.h"
 
@@ -271,6 +272,7 @@ static void channel_admit(struct engine *engine, int *fd, const struct ucred *pe
 			 (int)peer->pid, (unsigned)peer->uid);
 		return;
 	}
+	launch_look(proc);   /* who connects was started */
 	channel_close(proc); /* the newer one counts: the program was executed again */
 	if (channel_open(proc, fd) == 0)
 		channel_catch_up(proc);

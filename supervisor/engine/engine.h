@@ -115,6 +115,7 @@ struct proc {
 	uint64_t malformed;
 	struct channel *channel; /* NULL: it has not connected */
 	bool ready_waits;	 /* it is ready, but for its channel */
+	struct launch *launch;	 /* its start is on its way: see launch.h */
 	struct probe *probe;	 /* ready = exec: the command that runs, or waits to be run again */
 	struct ack *ack;	 /* compat = einhorn: its socket for that */
 	struct output *output;
@@ -248,6 +249,7 @@ struct engine {
 	struct event *slice;	   /* goes on with spawns that wait */
 	struct worker_ref *spawns; /* a queue: from first to n */
 	size_t spawn_first, spawn_n, spawn_size;
+	unsigned launches;			   /* starts that are on their way */
 	struct core_event queue[ENGINE_QUEUE_MAX]; /* facts that wait for the model, a ring */
 	size_t queue_first, queue_n;
 	struct timeval turn; /* the loop's present one, by its cached time */

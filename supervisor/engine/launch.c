@@ -1,8 +1,10 @@
-/* launch.c - starting workers: exact environment, exact descriptors; in slices. */
+/* launch.c - starting workers: exact environment, exact descriptors; in slices, and without waiting
+ * for any of them. */
 #include "engine/launch.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,12 +21,21 @@
 
 /* A turn of the loop spends no more than this on starting: the next one belongs to everybody. */
 #define LAUNCH_SLICE (3 * USEC_PER_MSEC)
+/* Starts on their way at once: each takes descriptors and memory until its program runs. */
+enum {
+	LAUNCH_MOST = 64,
+	LAUNCH_DROP_MS = 500, /* to wait for the end of one that we had to kill */
+};
 
 /* ---- one start ---- */
 
-/* What is open for one start only. */
+/* What is there for one start only, from its preparation until its program runs. */
 struct launch {
 	struct proc *proc;
+	struct spawn_spec spec;
+	struct spawn_start *start; /* NULL: not begun, or its result is known */
+	struct event *event;	   /* something is known of it */
+	struct spawn_error error;  /* stage SPAWN_STAGE_NONE: none */
 	char **argv, **env;
 	size_t pid_variables[2];
 	int out, err;
@@ -37,18 +48,50 @@ struct launch {
 	struct spawn_limit limits[2];
 };
 
-static void launch_done(struct launch *launch)
+static struct launch *launch_new(struct proc *proc)
 {
-	fd_close(launch->out);
-	fd_close(launch->err);
-	fd_close(launch->ready_read);
-	fd_close(launch->ready_write);
-	fd_close(launch->ack);
-	fd_close(launch->cgroup);
+	struct launch *launch = calloc(1, sizeof(*launch));
+
+	if (launch == NULL)
+		return NULL;
+	launch->proc = proc;
+	launch->out = launch->err = launch->ready_read = launch->ready_write = -1;
+	launch->ack = launch->cgroup = -1;
+	return launch;
+}
+
+/* The child has its own; what it has not yet, spawn.c keeps for it. */
+static void launch_close(struct launch *launch)
+{
+	launch->out = fd_close(launch->out);
+	launch->err = fd_close(launch->err);
+	launch->ready_read = fd_close(launch->ready_read);
+	launch->ready_write = fd_close(launch->ready_write);
+	launch->ack = fd_close(launch->ack);
+	launch->cgroup = fd_close(launch->cgroup);
+}
+
+/* The child has left our memory. The event goes before its descriptor: a child that has a copy of
+ * that would keep it in the loop. */
+static void launch_forget(struct launch *launch)
+{
+	if (launch->event != NULL)
+		event_free(launch->event);
+	launch->event = NULL;
+	if (launch->start != NULL)
+		spawn_free(launch->start);
+	launch->start = NULL;
+}
+
+static void launch_free(struct launch *launch)
+{
+	launch_close(launch);
+	launch_forget(launch);
 	launch_free_environment(launch->argv);
 	launch_free_environment(launch->env);
 	free(launch->fds);
 	free(launch->numbers);
+	free(launch);
 }
 
 /* The flag is shared by all holders, and servers rely on it: a worker that cleared it does not do
@@ -127,8 +170,9 @@ static size_t launch_set_limits(struct launch *launch)
 	return n;
 }
 
-static int launch_prepare(struct launch *launch, struct spawn_spec *spec, char **ret_error)
+static int launch_prepare(struct launch *launch, char **ret_error)
 {
+	struct spawn_spec *spec = &launch->spec;
 	struct proc *proc = launch->proc;
 	const struct version *version = proc->version;
 	const struct pool_spec *pool = version->spec;
@@ -178,68 +222,22 @@ static int launch_prepare(struct launch *launch, struct spawn_spec *spec, char *
 	return 0;
 }
 
-/* A cgroup that cannot be joined (somebody removed it, say) is no reason to serve with a worker
- * less. */
-static int launch_spawn(struct launch *launch, struct spawn_spec *spec, pid_t *ret_pid,
-			int *ret_pidfd, struct spawn_error *ret_error)
-{
-	int r = spawn_process(spec, ret_pid, ret_pidfd, ret_error);
+/* ---- what becomes of it ---- */
 
-	if (r == 0 || ret_error->stage != SPAWN_STAGE_CGROUP)
-		return r;
-	log_warning("%s: cannot join its cgroup: %s; it starts without one, and without the "
-		    "limits that need one",
-		    PROC_TEXT(launch->proc), strerror(-r));
-	cgroups_leave(launch->proc);
-	spec->cgroup_fd = -1;
-	return spawn_process(spec, ret_pid, ret_pidfd, ret_error);
-}
-
-static int launch_run(struct launch *launch)
-{
-	struct proc *proc = launch->proc;
-	struct spawn_spec spec = {0};
-	struct spawn_error error = {0};
-	cleanup_free char *why = NULL;
-	char text[512];
-	pid_t pid;
-	int pidfd;
-	int r = launch_prepare(launch, &spec, &why);
-
-	if (r < 0) {
-		proc->failure = why != NULL ? TAKE_PTR(why) : strdup(strerror(-r));
-		return r;
-	}
-	r = launch_spawn(launch, &spec, &pid, &pidfd, &error);
-	if (r < 0) {
-		proc->failure = strdup(spawn_describe_error(&spec, &error, text, sizeof(text)));
-		return r;
-	}
-	r = proc_watch(proc, pid, pidfd);
-	if (r == 0 && launch->ready_read >= 0)
-		r = proc_watch_ready(proc, TAKE_FD(launch->ready_read));
-	if (r < 0) {
-		/* a process that we cannot watch must not live */
-		proc_kill(proc);
-		reap_collect(proc->pidfd, NULL);
-		pids_remove(proc->engine, pid);
-		proc->failure = strdup("out of memory");
-		orphans_sweep_soon(proc->engine);
-	}
-	return r;
-}
-
+/* One that is told to go before that ends without a word of its start: nobody wants it any more. */
 static void launch_started(struct engine *engine, struct proc *proc)
 {
 	struct worker_ref ref = proc->ref;
 
-	engine->pools[ref.pool].starts++;
+	if (proc->leaving_at != 0)
+		return;
 	events_tell(engine,
 		    HAPPENING("worker-started", LOG_LEVEL_INFO, .pool = proc->version->spec->name,
 			      .slot = proc->slot, .generation = proc->generation, .pid = proc->pid),
 		    "%s started", PROC_TEXT(proc));
-	engine_post_worker(engine, &ref, WORKER_EVENT_SPAWNED, 0, false);
-	if (engine_find_proc(engine, &ref) == proc && proc->version->spec->ready == READY_EXEC)
+	engine_post_worker(engine, &ref, WORKER_EVENT_EXECUTED, 0, false);
+	if (engine_find_proc(engine, &ref) == proc && proc->version->spec->ready == READY_EXEC &&
+	    !proc->ended)
 		probe_start(proc);
 }
 
@@ -248,6 +246,7 @@ static void launch_failed(struct engine *engine, struct proc *proc)
 	struct worker_ref ref = proc->ref;
 
 	proc->ended = true;
+	proc->pid = 0; /* as if there had never been one */
 	cgroups_leave(proc);
 	events_tell(engine,
 		    HAPPENING("worker-start-failed", LOG_LEVEL_ERROR,
@@ -258,34 +257,221 @@ static void launch_failed(struct engine *engine, struct proc *proc)
 	engine_post_worker(engine, &ref, WORKER_EVENT_SPAWN_FAILED, 0, false);
 }
 
+static void launch_set_failure(struct proc *proc, const struct launch *launch)
+{
+	char text[512];
+
+	free(proc->failure);
+	proc->failure =
+	    strdup(spawn_describe_error(&launch->spec, &launch->error, text, sizeof(text)));
+}
+
+/* Its program runs, or has ended without us having seen it run: either way its start is over. */
+static void launch_done(struct proc *proc)
+{
+	launch_free(proc->launch);
+	proc->launch = NULL;
+	proc->engine->launches--;
+}
+
+void launch_look(struct proc *proc)
+{
+	struct engine *engine = proc->engine;
+	struct launch *launch = proc->launch;
+	int r;
+
+	if (launch == NULL || launch->start == NULL)
+		return;
+	r = spawn_look(launch->start, &launch->error);
+	if (r == -EINPROGRESS)
+		return;
+	if (r < 0 && launch->error.stage == SPAWN_STAGE_CGROUP)
+		return; /* begun once more when it has ended, which is now */
+	launch_forget(launch);
+	if (r < 0)
+		return; /* told when it has ended, which is now */
+	launch_done(proc);
+	launch_started(engine, proc);
+	launch_waiting(engine);
+}
+
+static void launch_progress(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	launch_look(arg);
+}
+
+bool launch_has_failed(struct proc *proc, bool leaving)
+{
+	struct engine *engine = proc->engine;
+	struct launch *launch;
+
+	launch_look(proc);
+	launch = proc->launch;
+	if (launch == NULL)
+		return false;
+	if (launch->error.error == ECANCELED)
+		launch->error.signal = proc->exit.value;
+	launch_set_failure(proc, launch);
+	launch_done(proc);
+	if (!leaving)
+		launch_failed(engine, proc);
+	launch_waiting(engine);
+	return !leaving;
+}
+
+/* A cgroup that cannot be joined (somebody removed it, say) is no reason to serve with a worker
+ * less. */
+static void launch_leave_cgroup(struct launch *launch)
+{
+	log_warning("%s: cannot join its cgroup: %s; it starts without one, and without the "
+		    "limits that need one",
+		    PROC_TEXT(launch->proc), strerror(launch->error.error));
+	cgroups_leave(launch->proc);
+	launch->error = (struct spawn_error){.stage = SPAWN_STAGE_NONE};
+}
+
+/* SIGKILL takes a moment, and until then the child has our memory. One that is stuck in the kernel
+ * keeps its own part of it. */
+void launch_drop(struct proc *proc)
+{
+	struct launch *launch = proc->launch;
+	struct pollfd pollfd = {.fd = proc->pidfd, .events = POLLIN};
+
+	if (launch == NULL)
+		return;
+	if (launch->start != NULL) {
+		proc_kill(proc);
+		poll(&pollfd, 1, LAUNCH_DROP_MS);
+		reap_collect(proc->pidfd, NULL);
+		if (spawn_look(launch->start, &launch->error) == -EINPROGRESS)
+			return;
+	}
+	launch_done(proc);
+}
+
+/* A process that we cannot watch must not live. */
+static void launch_abandon(struct proc *proc)
+{
+	struct engine *engine = proc->engine;
+	pid_t pid = proc->pid;
+
+	launch_drop(proc);
+	pids_remove(engine, pid);
+	free(proc->failure);
+	proc->failure = strdup("out of memory");
+	orphans_sweep_soon(engine);
+}
+
+bool launch_again(struct proc *proc)
+{
+	struct launch *launch;
+	pid_t pid;
+	int pidfd;
+
+	launch_look(proc);
+	launch = proc->launch;
+	if (launch == NULL || launch->error.stage != SPAWN_STAGE_CGROUP ||
+	    launch->error.error == ECANCELED)
+		return false;
+	launch_leave_cgroup(launch);
+	if (spawn_again(launch->start, &pid, &pidfd) < 0)
+		return false;
+	proc_unwatch(proc);
+	if (proc_watch(proc, pid, pidfd) < 0) {
+		launch_abandon(proc);
+		launch_failed(proc->engine, proc);
+	}
+	return true;
+}
+
+static int launch_watch(struct launch *launch, pid_t pid, int pidfd)
+{
+	struct proc *proc = launch->proc;
+	int r = proc_watch(proc, pid, pidfd);
+
+	if (r == 0 && launch->ready_read >= 0)
+		r = proc_watch_ready(proc, TAKE_FD(launch->ready_read));
+	if (r < 0)
+		return r;
+	if (spawn_fd(launch->start) < 0)
+		return 0; /* it is known already */
+	launch->event = event_new(proc->engine->base, spawn_fd(launch->start), EV_READ | EV_PERSIST,
+				  launch_progress, proc);
+	return launch->event != NULL && event_add(launch->event, NULL) == 0 ? 0 : -ENOMEM;
+}
+
+static int launch_begin(struct launch *launch, pid_t *ret_pid, int *ret_pidfd)
+{
+	struct spawn_spec *spec = &launch->spec;
+	int r = spawn_begin(spec, &launch->start, ret_pid, ret_pidfd, &launch->error);
+
+	if (r == 0 || launch->error.stage != SPAWN_STAGE_CGROUP)
+		return r;
+	launch_leave_cgroup(launch);
+	spec->cgroup_fd = -1;
+	return spawn_begin(spec, &launch->start, ret_pid, ret_pidfd, &launch->error);
+}
+
+static int launch_run(struct launch *launch)
+{
+	struct proc *proc = launch->proc;
+	cleanup_free char *why = NULL;
+	pid_t pid;
+	int pidfd;
+	int r = launch_prepare(launch, &why);
+
+	if (r < 0) {
+		proc->failure = why != NULL ? TAKE_PTR(why) : strdup(strerror(-r));
+		return r;
+	}
+	r = launch_begin(launch, &pid, &pidfd);
+	if (r < 0) {
+		launch_set_failure(proc, launch);
+		return r;
+	}
+	r = launch_watch(launch, pid, pidfd);
+	if (r < 0)
+		launch_abandon(proc);
+	return r;
+}
+
 static void launch_one(struct engine *engine, const struct worker_ref *ref)
 {
 	struct pool_runtime *runtime = &engine->pools[ref->pool];
 	const struct worker *worker = pool_worker(&engine->model->pools[ref->pool], ref);
-	struct launch launch = {
-	    .out = -1, .err = -1, .ready_read = -1, .ready_write = -1, .ack = -1, .cgroup = -1};
+	struct launch *launch = NULL;
 	struct version *version;
 	struct proc *proc;
-	int r;
 
 	if (worker == NULL || worker->spawned)
 		return; /* no longer wanted */
 	version = version_of(runtime, worker->generation);
 	proc = version != NULL ? proc_new(engine, ref, worker->slot, version) : NULL;
-	if (proc == NULL) {
+	if (proc != NULL)
+		launch = launch_new(proc);
+	if (launch == NULL) {
+		proc_free(proc);
 		log_error("pool %s slot %u: out of memory, cannot start its worker", runtime->name,
 			  worker->slot);
 		engine_post_worker(engine, ref, WORKER_EVENT_SPAWN_FAILED, 0, false);
 		return;
 	}
 	runtime->procs[ref->index] = proc;
-	launch.proc = proc;
-	r = launch_run(&launch);
-	launch_done(&launch);
-	if (r < 0)
+	proc->launch = launch;
+	engine->launches++;
+	if (launch_run(launch) < 0) {
+		launch_drop(proc);
 		launch_failed(engine, proc);
-	else
-		launch_started(engine, proc);
+		return;
+	}
+	launch_close(launch);
+	runtime->starts++;
+	engine_post_worker(engine, ref, WORKER_EVENT_SPAWNED, 0, false);
+	if (engine_find_proc(engine, ref) == proc && proc->launch != NULL &&
+	    proc->launch->event == NULL)
+		launch_look(proc);
 }
 
 /* ---- the queue ---- */
@@ -312,7 +498,8 @@ static void launch_some(struct engine *engine)
 {
 	usec_t until;
 
-	if (engine->launching || engine->stepping || engine->spawn_n == 0)
+	if (engine->launching || engine->stepping || engine->spawn_n == 0 ||
+	    engine->launches >= LAUNCH_MOST)
 		return;
 	engine->launching = true;
 	until = clock_now() + LAUNCH_SLICE;
@@ -322,9 +509,11 @@ static void launch_some(struct engine *engine)
 		if (engine->spawn_first == engine->spawn_n)
 			engine->spawn_first = engine->spawn_n = 0;
 		launch_one(engine, &ref);
-	} while (engine->spawn_n > 0 && clock_now() < until);
+	} while (engine->spawn_n > 0 && engine->launches < LAUNCH_MOST && clock_now() < until);
 	engine->launching = false;
-	engine_arm(engine->slice, engine->spawn_n > 0 ? 0 : USEC_INFINITY);
+	/* where as many as may be are on their way, the next that is done goes on */
+	engine_arm(engine->slice,
+		   engine->spawn_n > 0 && engine->launches < LAUNCH_MOST ? 0 : USEC_INFINITY);
 }
 
 /* Called after each fact, of which a turn of the loop may have hundreds: only one of them starts

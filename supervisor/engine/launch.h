@@ -13,6 +13,22 @@ void launch_waiting(struct engine *engine);
 void launch_slice(evutil_socket_t fd, short what, void *arg);
 
 /*
+ * A start is on its way (proc->launch) from the moment that the worker has a process, which the
+ * model is told at once, until its program runs. Nobody waits for that; what may be waiting are
+ * these:
+ */
+/* Its program may run by now, because it says something: tells so. Nothing if it does not, or is
+ * known to. */
+void launch_look(struct proc *proc);
+/* It ended, and was not to go. True: it has another process, because the one that ended could not
+ * join its cgroup. */
+bool launch_again(struct proc *proc);
+/* It ended. True: it did so before its program ran, although it was not to go; all is told. */
+bool launch_has_failed(struct proc *proc, bool leaving);
+/* Ends a start that is still on its way, with the process. */
+void launch_drop(struct proc *proc);
+
+/*
  * Everything a worker (or a command that is run about it) is to find in its environment: a
  * NULL-terminated list. pid_variables (room for 2) gets the places of those that bear the child's
  * pid. Freed by launch_free_environment().

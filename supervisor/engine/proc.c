@@ -13,6 +13,7 @@
 #include "engine/cgroups.h"
 #include "engine/channel.h"
 #include "engine/events.h"
+#include "engine/launch.h"
 #include "engine/output.h"
 #include "engine/versions.h"
 #include "system/proc.h"
@@ -66,6 +67,7 @@ struct proc *proc_free(struct proc *proc)
 {
 	if (proc == NULL)
 		return NULL;
+	launch_drop(proc);
 	probe_stop(proc);
 	acks_stop(proc);
 	cgroups_leave(proc);
@@ -176,16 +178,25 @@ void proc_kill(struct proc *proc)
 
 static void proc_hear_last_words(struct proc *proc);
 
+static bool proc_is_told(const struct proc *proc)
+{
+	const struct worker *worker =
+	    pool_worker(&proc->engine->model->pools[proc->ref.pool], &proc->ref);
+
+	return worker != NULL && worker_is_leaving(worker);
+}
+
 static void proc_exited(evutil_socket_t fd, short what, void *arg)
 {
 	struct proc *proc = arg;
 	struct engine *engine = proc->engine;
 	struct worker_ref ref = proc->ref;
-	const struct worker *worker;
 	bool told;
 
 	(void)what;
 	if (engine_turn_is_long(engine) || reap_peek(fd, &proc->exit) == 0)
+		return;
+	if (!proc->killed && !proc_is_told(proc) && launch_again(proc))
 		return;
 	proc_hear_last_words(proc);
 	/* while the zombie holds its pid, the group cannot be anybody else's: what it left behind
@@ -199,9 +210,10 @@ static void proc_exited(evutil_socket_t fd, short what, void *arg)
 	output_close(proc);
 	cgroups_leave(proc);
 	orphans_sweep_soon(engine);
-	worker = pool_worker(&engine->model->pools[ref.pool], &ref);
-	told = worker != NULL && worker_is_leaving(worker);
-	engine_post_worker(engine, &ref, WORKER_EVENT_EXITED, 0, proc_ended_well(proc, told));
+	told = proc_is_told(proc);
+	if (!launch_has_failed(proc, told))
+		engine_post_worker(engine, &ref, WORKER_EVENT_EXITED, 0,
+				   proc_ended_well(proc, told));
 }
 
 void proc_retire(struct proc *proc)
@@ -360,10 +372,12 @@ static bool proc_hear(struct proc *proc, bool ended)
 		message.ready = message.watchdog = message.watchdog_trigger = message.has_extend =
 		    false;
 	if (notify_sender_belongs(&sender, proc->pid, proc->version->uid) ||
-	    cgroups_has(proc, sender.pid))
+	    cgroups_has(proc, sender.pid)) {
+		launch_look(proc); /* what speaks was started */
 		proc_heed(proc, &message);
-	else
+	} else {
 		proc_stranger(proc, &sender);
+	}
 	return true;
 }
 
@@ -410,6 +424,7 @@ static void proc_ready_pipe(evutil_socket_t fd, short what, void *arg)
 	if (n > 0 && memchr(text, '\n', (size_t)n) == NULL)
 		return;
 	proc_drop_ready(proc);
+	launch_look(proc);
 	if (n > 0)
 		proc_ready(proc);
 }
@@ -427,6 +442,16 @@ int proc_watch(struct proc *proc, pid_t pid, int pidfd)
 	    pids_add(proc->engine, pid, proc) < 0)
 		return -ENOMEM;
 	return 0;
+}
+
+void proc_unwatch(struct proc *proc)
+{
+	proc_free_event(&proc->exit_event);
+	proc_free_event(&proc->notify_event);
+	reap_collect(proc->pidfd, NULL);
+	pids_remove(proc->engine, proc->pid);
+	proc->pidfd = fd_close(proc->pidfd);
+	proc->pid = 0;
 }
 
 int proc_watch_ready(struct proc *proc, int fd)

@@ -21,6 +21,8 @@ struct proc *proc_new(struct engine *engine, const struct worker_ref *ref, uint3
 struct proc *proc_free(struct proc *proc);
 /* Its process runs: watches it (takes pidfd over), and what it says. 0 or -errno. */
 int proc_watch(struct proc *proc, pid_t pid, int pidfd);
+/* That process has ended, and was not the worker yet: reaps and forgets it. */
+void proc_unwatch(struct proc *proc);
 /* Watches a pipe for the newline that says "ready" (takes fd over). 0 or -errno. */
 int proc_watch_ready(struct proc *proc, int fd);
 /* SIGKILL to all of its processes that we can name. */

@@ -18,9 +18,10 @@ static inline void check_patience(struct sim *sim, const struct worker *worker)
 		CHECK(sim, worker->deadline == worker->since + WORKER_KILL_AGAIN);
 		return;
 	}
-	if (worker->spawned && timing->ready_delay != NEVER)
+	CHECK(sim, !worker->delayed || timing->ready_delay != NEVER);
+	if (worker->delayed)
 		most = timing->ready_delay;
-	else if (worker->spawned && timing->start_extend_max > most)
+	else if (worker->spawned && timing->ready_delay == NEVER && timing->start_extend_max > most)
 		most = timing->start_extend_max;
 	if (worker->spawned)
 		CHECK(sim, worker->deadline <= worker->since + most);

@@ -363,6 +363,8 @@ static inline void sim_spawned(struct sim *sim, struct sim_process *process)
 	process->alive = !script->spawn_fails;
 	process->started = sim->now;
 	if (!process->alive) {
+		if (ref.serial % 2 == 0) /* a process that cannot execute its program */
+			sim_tell(sim, &ref, WORKER_EVENT_SPAWNED);
 		sim_tell(sim, &ref, WORKER_EVENT_SPAWN_FAILED);
 		return;
 	}
@@ -374,6 +376,7 @@ static inline void sim_spawned(struct sim *sim, struct sim_process *process)
 					  ? script->ping_every
 					  : script->extend_every));
 	sim_tell(sim, &ref, WORKER_EVENT_SPAWNED);
+	sim_tell(sim, &ref, WORKER_EVENT_EXECUTED);
 }
 
 static inline void sim_talks(struct sim *sim, struct sim_process *process)

@@ -94,10 +94,16 @@ static inline void to_starting(struct worker *worker, struct pool_params *number
 	step(worker, WORKER_EVENT_SPAWNED, 0, END_NONE, NOW);
 }
 
-static inline void to_delayed(struct worker *worker, struct pool_params *numbers)
+static inline void to_begun(struct worker *worker, struct pool_params *numbers)
 {
 	numbers->ready_delay = 2 * SEC;
 	to_starting(worker, numbers);
+}
+
+static inline void to_delayed(struct worker *worker, struct pool_params *numbers)
+{
+	to_begun(worker, numbers);
+	step(worker, WORKER_EVENT_EXECUTED, 0, END_NONE, NOW);
 }
 
 static inline void to_serving(struct worker *worker, struct pool_params *numbers)

@@ -4,7 +4,7 @@
 
 /* Whoever adds a state or an event has to say here what is to follow in every cell. */
 _Static_assert(WORKER_STATE_COUNT == 7, "a new state needs rows in lives[]");
-_Static_assert(WORKER_EVENT_COUNT == 13, "a new event needs a cell in every row of lives[]");
+_Static_assert(WORKER_EVENT_COUNT == 14, "a new event needs a cell in every row of lives[]");
 
 /*
  * What each event brings, in each state (and in each condition that makes a difference): the
@@ -24,6 +24,7 @@ static const struct life lives[] = {
      to_gone,
      {
 	 [WORKER_EVENT_SPAWNED] = "",
+	 [WORKER_EVENT_EXECUTED] = "",
 	 [WORKER_EVENT_SPAWN_FAILED] = "",
 	 [WORKER_EVENT_READY] = "",
 	 [WORKER_EVENT_RELEASE] = "",
@@ -42,6 +43,7 @@ static const struct life lives[] = {
      to_ordered,
      {
 	 [WORKER_EVENT_SPAWNED] = "",
+	 [WORKER_EVENT_EXECUTED] = "",
 	 [WORKER_EVENT_SPAWN_FAILED] = "starting>gone",
 	 [WORKER_EVENT_READY] = "",
 	 [WORKER_EVENT_RELEASE] = "",
@@ -60,6 +62,26 @@ static const struct life lives[] = {
      to_starting,
      {
 	 [WORKER_EVENT_SPAWNED] = "",
+	 [WORKER_EVENT_EXECUTED] = "",
+	 [WORKER_EVENT_SPAWN_FAILED] = "starting>gone",
+	 [WORKER_EVENT_READY] = "starting>serving",
+	 [WORKER_EVENT_RELEASE] = "",
+	 [WORKER_EVENT_STOPPING] = "starting>draining:own wish",
+	 [WORKER_EVENT_EXITED] = "starting>gone",
+	 [WORKER_EVENT_EXTEND] = "",
+	 [WORKER_EVENT_PING] = "",
+	 [WORKER_EVENT_TRIGGER] = "starting>dumping:watchdog signal:6/500",
+	 [WORKER_EVENT_SET_WATCHDOG] = "",
+	 [WORKER_EVENT_TIME] = "starting>draining:not ready in time signal:15/6000",
+	 [WORKER_EVENT_DRAIN] = "starting>draining:stop signal:15/1000",
+	 [WORKER_EVENT_KILL] = "starting>killed:stop kill",
+     }},
+    {"starting, ready after a time, without its program yet",
+     WORKER_STARTING,
+     to_begun,
+     {
+	 [WORKER_EVENT_SPAWNED] = "",
+	 [WORKER_EVENT_EXECUTED] = "",
 	 [WORKER_EVENT_SPAWN_FAILED] = "starting>gone",
 	 [WORKER_EVENT_READY] = "starting>serving",
 	 [WORKER_EVENT_RELEASE] = "",
@@ -78,6 +100,7 @@ static const struct life lives[] = {
      to_delayed,
      {
 	 [WORKER_EVENT_SPAWNED] = "",
+	 [WORKER_EVENT_EXECUTED] = "",
 	 [WORKER_EVENT_SPAWN_FAILED] = "starting>gone",
 	 [WORKER_EVENT_READY] = "starting>serving",
 	 [WORKER_EVENT_RELEASE] = "",
@@ -96,6 +119,7 @@ static const struct life lives[] = {
      to_to_be_held,
      {
 	 [WORKER_EVENT_SPAWNED] = "",
+	 [WORKER_EVENT_EXECUTED] = "",
 	 [WORKER_EVENT_SPAWN_FAILED] = "starting>gone",
 	 [WORKER_EVENT_READY] = "starting>held",
 	 [WORKER_EVENT_RELEASE] = "",
@@ -114,6 +138,7 @@ static const struct life lives[] = {
      to_held,
      {
 	 [WORKER_EVENT_SPAWNED] = "",
+	 [WORKER_EVENT_EXECUTED] = "",
 	 [WORKER_EVENT_SPAWN_FAILED] = "",
 	 [WORKER_EVENT_READY] = "",
 	 [WORKER_EVENT_RELEASE] = "held>serving sockets",
@@ -132,6 +157,7 @@ static const struct life lives[] = {
      to_serving,
      {
 	 [WORKER_EVENT_SPAWNED] = "",
+	 [WORKER_EVENT_EXECUTED] = "",
 	 [WORKER_EVENT_SPAWN_FAILED] = "",
 	 [WORKER_EVENT_READY] = "",
 	 [WORKER_EVENT_RELEASE] = "",
@@ -150,6 +176,7 @@ static const struct life lives[] = {
      to_serving_dump,
      {
 	 [WORKER_EVENT_SPAWNED] = "",
+	 [WORKER_EVENT_EXECUTED] = "",
 	 [WORKER_EVENT_SPAWN_FAILED] = "",
 	 [WORKER_EVENT_READY] = "",
 	 [WORKER_EVENT_RELEASE] = "",
@@ -168,6 +195,7 @@ static const struct life lives[] = {
      to_told,
      {
 	 [WORKER_EVENT_SPAWNED] = "",
+	 [WORKER_EVENT_EXECUTED] = "",
 	 [WORKER_EVENT_SPAWN_FAILED] = "",
 	 [WORKER_EVENT_READY] = "",
 	 [WORKER_EVENT_RELEASE] = "",
@@ -186,6 +214,7 @@ static const struct life lives[] = {
      to_told_dump,
      {
 	 [WORKER_EVENT_SPAWNED] = "",
+	 [WORKER_EVENT_EXECUTED] = "",
 	 [WORKER_EVENT_SPAWN_FAILED] = "",
 	 [WORKER_EVENT_READY] = "",
 	 [WORKER_EVENT_RELEASE] = "",
@@ -204,6 +233,7 @@ static const struct life lives[] = {
      to_wishing,
      {
 	 [WORKER_EVENT_SPAWNED] = "",
+	 [WORKER_EVENT_EXECUTED] = "",
 	 [WORKER_EVENT_SPAWN_FAILED] = "",
 	 [WORKER_EVENT_READY] = "",
 	 [WORKER_EVENT_RELEASE] = "",
@@ -222,6 +252,7 @@ static const struct life lives[] = {
      to_dumping,
      {
 	 [WORKER_EVENT_SPAWNED] = "",
+	 [WORKER_EVENT_EXECUTED] = "",
 	 [WORKER_EVENT_SPAWN_FAILED] = "",
 	 [WORKER_EVENT_READY] = "",
 	 [WORKER_EVENT_RELEASE] = "",
@@ -240,6 +271,7 @@ static const struct life lives[] = {
      to_killed,
      {
 	 [WORKER_EVENT_SPAWNED] = "",
+	 [WORKER_EVENT_EXECUTED] = "",
 	 [WORKER_EVENT_SPAWN_FAILED] = "",
 	 [WORKER_EVENT_READY] = "",
 	 [WORKER_EVENT_RELEASE] = "",
@@ -260,6 +292,8 @@ static const char *event_name(enum worker_event_kind kind)
 	switch (kind) { /* no default: a new event has to come here, and into every row above */
 	case WORKER_EVENT_SPAWNED:
 		return "SPAWNED";
+	case WORKER_EVENT_EXECUTED:
+		return "EXECUTED";
 	case WORKER_EVENT_SPAWN_FAILED:
 		return "SPAWN_FAILED";
 	case WORKER_EVENT_READY:

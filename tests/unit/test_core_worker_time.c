@@ -21,6 +21,25 @@ static void begin_orders_a_process(void **state)
 	assert_int_equal(worker_deadline(&worker), NOW + 70 * SEC);
 }
 
+/* Where time is all that readiness asks for, it is the program's time. */
+static void delay_begins_with_the_program(void **state)
+{
+	struct pool_params numbers = params;
+	struct worker worker;
+
+	(void)state;
+	numbers.ready_delay = 0;
+	to_ordered(&worker, &numbers);
+	step(&worker, WORKER_EVENT_EXECUTED, 0, END_NONE, NOW); /* of whom? */
+	assert_int_equal(worker_deadline(&worker), NOW + 30 * SEC);
+	step(&worker, WORKER_EVENT_SPAWNED, 0, END_NONE, NOW);
+	assert_int_equal(worker_deadline(&worker), NOW + 30 * SEC);
+	step(&worker, WORKER_EVENT_EXECUTED, 0, END_NONE, NOW + 2 * SEC);
+	assert_int_equal(worker_deadline(&worker), NOW + 2 * SEC);
+	step(&worker, WORKER_EVENT_TIME, 0, END_NONE, NOW + 2 * SEC);
+	assert_int_equal(worker.state, WORKER_SERVING);
+}
+
 static void a_new_use_has_a_new_serial(void **state)
 {
 	struct pool_params numbers = params;
@@ -226,6 +245,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(begin_orders_a_process),
+	    cmocka_unit_test(delay_begins_with_the_program),
 	    cmocka_unit_test(a_new_use_has_a_new_serial),
 	    cmocka_unit_test(a_new_use_forgets_the_former),
 	    cmocka_unit_test(start_may_be_extended_to_a_limit),
