@@ -6,7 +6,7 @@
 
 #include "base/fd.h"
 
-enum { LOWEST_PARKED = 64 };
+enum { LOWEST_PARKED = 512 };
 
 static void test_park_moves_up(void **state)
 {
