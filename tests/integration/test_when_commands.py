@@ -124,7 +124,7 @@ def test_a_user_who_may_not_execute_the_command(handover):
     with no_loss_and_no_leak(h, port):
         h.section("pool:api", **program(b"#!/bin/sh\n", 0o700)(h), user="nobody")
         h.write()
-        check_reload_fails(h, "pool api slot 0 generation 2 cannot be started: cannot execute {place}/worker: Permission denied",
+        check_reload_fails(h, "pool api slot <slot> generation 2 cannot be started: cannot execute {place}/worker: Permission denied",
                            "{config}:4: warning: [pool:api] command: the user 'nobody' may not execute '{place}/worker', by its mode\n")
 
 
