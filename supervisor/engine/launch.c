@@ -297,9 +297,12 @@ void launch_look(struct proc *proc)
 
 static void launch_progress(evutil_socket_t fd, short what, void *arg)
 {
+	struct proc *proc = arg;
+
 	(void)fd;
 	(void)what;
-	launch_look(arg);
+	if (!engine_turn_is_long(proc->engine))
+		launch_look(proc);
 }
 
 bool launch_has_failed(struct proc *proc, bool leaving)
