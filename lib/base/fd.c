@@ -3,7 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -52,6 +55,41 @@ int fd_park(int fd)
 		return fd;
 	close(fd);
 	return parked;
+}
+
+/* Of n numbers up from first. */
+static unsigned count_closed(int first, int n)
+{
+	struct pollfd fds[64];
+	unsigned closed = 0;
+	int r;
+
+	for (int i = 0; i < n; i++)
+		fds[i] = (struct pollfd){.fd = first + i};
+	do
+		r = poll(fds, (nfds_t)n, 0);
+	while (r == -1 && errno == EINTR);
+	for (int i = 0; i < n && r > 0; i++)
+		closed += (fds[i].revents & POLLNVAL) != 0;
+	return closed;
+}
+
+unsigned fd_count_free(unsigned enough)
+{
+	struct rlimit limit = {.rlim_cur = 0};
+	unsigned n = 0;
+	int saved = errno, end;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	end = limit.rlim_cur < INT_MAX ? (int)limit.rlim_cur : INT_MAX;
+	while (end > 0 && n < enough) {
+		int some = end < 64 ? end : 64;
+
+		end -= some;
+		n += count_closed(end, some);
+	}
+	errno = saved;
+	return n < enough ? n : enough;
 }
 
 /* O_NONBLOCK: a FIFO without a writer, or a terminal, must not hold us up before we can see what it

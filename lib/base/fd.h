@@ -26,6 +26,12 @@ int fd_set_cloexec(int fd);
 int fd_park(int fd);
 
 /*
+ * How many descriptors can still be opened below RLIMIT_NOFILE, as far as that matters: at most
+ * `enough`. One system call where the highest numbers are free, which they nearly always are.
+ */
+unsigned fd_count_free(unsigned enough);
+
+/*
  * Reads the whole of a small file into memory that the caller frees; a NUL is added behind it.
  * At most max bytes: a larger one is -EFBIG, so that no file can make us take memory without end.
  * Works on files without a size (/proc). Refuses what is no regular file with -EISDIR or -EINVAL.

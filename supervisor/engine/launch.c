@@ -24,6 +24,9 @@
 /* Starts on their way at once: each takes descriptors and memory until its program runs. */
 enum {
 	LAUNCH_MOST = 64,
+	/* what one takes while others are on their way, beside a duplicate of each socket; and some
+	 * for everybody else */
+	LAUNCH_FDS = 32,
 	LAUNCH_DROP_MS = 500, /* to wait for the end of one that we had to kill */
 };
 
@@ -369,6 +372,7 @@ static void launch_abandon(struct proc *proc)
 
 bool launch_again(struct proc *proc)
 {
+	struct engine *engine = proc->engine;
 	struct launch *launch;
 	pid_t pid;
 	int pidfd;
@@ -378,14 +382,19 @@ bool launch_again(struct proc *proc)
 	if (launch == NULL || launch->error.stage != SPAWN_STAGE_CGROUP ||
 	    launch->error.error == ECANCELED)
 		return false;
-	launch_leave_cgroup(launch);
-	if (spawn_again(launch->start, &pid, &pidfd) < 0)
-		return false;
 	proc_unwatch(proc);
-	if (proc_watch(proc, pid, pidfd) < 0) {
+	launch_leave_cgroup(launch);
+	if (spawn_again(launch->start, &pid, &pidfd) < 0) {
+		spawn_look(launch->start, &launch->error);
+		launch_set_failure(proc, launch);
+		launch_done(proc);
+	} else if (proc_watch(proc, pid, pidfd) < 0) {
 		launch_abandon(proc);
-		launch_failed(proc->engine, proc);
+	} else {
+		return true;
 	}
+	launch_failed(engine, proc);
+	launch_waiting(engine);
 	return true;
 }
 
@@ -497,12 +506,36 @@ void launch_queue(struct engine *engine, const struct worker_ref *ref)
 	engine->spawns[engine->spawn_n++] = *ref;
 }
 
+/*
+ * May the next one begin? Near RLIMIT_NOFILE fewer are on their way at once: what is short because
+ * of the others is no reason to fail, but to wait for them. With none on its way it may always.
+ */
+static bool launch_may(const struct engine *engine)
+{
+	const struct version *version = NULL;
+	const struct worker_ref *ref;
+	const struct worker *worker;
+	unsigned needed = LAUNCH_FDS;
+
+	if (engine->spawn_n == 0 || engine->launches >= LAUNCH_MOST)
+		return false;
+	if (engine->launches == 0)
+		return true;
+	ref = &engine->spawns[engine->spawn_first];
+	worker = pool_worker(&engine->model->pools[ref->pool], ref);
+	if (worker != NULL)
+		version = version_of(&engine->pools[ref->pool], worker->generation);
+	if (version != NULL)
+		needed += (unsigned)launch_inherited(version->spec);
+	return fd_count_free(needed) == needed;
+}
+
 static void launch_some(struct engine *engine)
 {
 	usec_t until;
+	bool more;
 
-	if (engine->launching || engine->stepping || engine->spawn_n == 0 ||
-	    engine->launches >= LAUNCH_MOST)
+	if (engine->launching || engine->stepping || !launch_may(engine))
 		return;
 	engine->launching = true;
 	until = clock_now() + LAUNCH_SLICE;
@@ -512,11 +545,11 @@ static void launch_some(struct engine *engine)
 		if (engine->spawn_first == engine->spawn_n)
 			engine->spawn_first = engine->spawn_n = 0;
 		launch_one(engine, &ref);
-	} while (engine->spawn_n > 0 && engine->launches < LAUNCH_MOST && clock_now() < until);
+		more = launch_may(engine);
+	} while (more && clock_now() < until);
 	engine->launching = false;
 	/* where as many as may be are on their way, the next that is done goes on */
-	engine_arm(engine->slice,
-		   engine->spawn_n > 0 && engine->launches < LAUNCH_MOST ? 0 : USEC_INFINITY);
+	engine_arm(engine->slice, more ? 0 : USEC_INFINITY);
 }
 
 /* Called after each fact, of which a turn of the loop may have hundreds: only one of them starts

@@ -1,9 +1,11 @@
 """What happens when something is used up (docs/what-happens-when.md, Limits): descriptors, processes, memory, disks."""
+import contextlib
 import mmap
 import os
 import re
 import resource
 import signal
+import socket
 import struct
 import subprocess
 
@@ -91,6 +93,42 @@ def test_descriptors_are_used_up_during_a_crash(handover):
         limit(h, resource.RLIMIT_NOFILE, former)
         h.wait_serving("api", 2)
     assert survivor in h.pids("api")
+
+
+def descriptors(h):
+    return set(map(int, os.listdir(f"/proc/{h.pid}/fd")))
+
+
+def connected(path):
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(path)
+    return connection
+
+
+@pytest.mark.parametrize("free", [4, 12, 40])
+def test_many_crash_while_descriptors_are_short(handover, free):
+    """For a moment each start takes more than its worker keeps: then fewer are on their way at once, and none fails."""
+    h = handover()
+    h.pool("api", steps("ready", "exit-on:TERM:0"), workers=30, max_surge=1)
+    h.start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (480, 480)))  # so none is parked above the others
+    h.good_reload(wait="drained")  # one by one, into the gaps of the first
+    victims = h.pids("api")
+    with contextlib.ExitStack() as connections:
+        numbers = max(descriptors(h)) + 1
+        gaps = numbers - len(descriptors(h))
+        for _ in range(gaps - free):
+            connections.enter_context(connected(h.control))
+        numbers += max(0, free - gaps)
+        limit(h, resource.RLIMIT_NOFILE, numbers)
+        # an answered question may have had one while they were counted
+        h.wait(lambda: numbers - len(descriptors(h)) in (free, free + 1), f"{free} descriptors to be free")
+        since = h.mark()
+        for victim in victims:
+            os.kill(victim, signal.SIGKILL)
+        h.wait_log(r"pool api slot \d+ generation 2 pid \d+ is ready", count=30, since=since)
+        assert not h.count_log("cannot|Too many open files")
+    limit(h, resource.RLIMIT_NOFILE, 480)
+    assert not set(victims) & set(h.wait_serving("api", 30, generation=2))
 
 
 # --- processes ---

@@ -45,11 +45,43 @@ static void test_park_without_room(void **state)
 	fd_close(fd);
 }
 
+static void test_count_free(void **state)
+{
+	struct rlimit before, tight;
+	int first = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	unsigned n_free;
+	(void)state;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(fd_count_free(40), 40);
+	for (rlim_t limit = 0; limit < 200; limit += 7) {
+		int opened[200];
+		unsigned n = 0;
+
+		tight = (struct rlimit){.rlim_cur = limit, .rlim_max = before.rlim_max};
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+		errno = 4711;
+		n_free = fd_count_free(200);
+		assert_int_equal(errno, 4711);
+		assert_int_equal(fd_count_free(5), n_free < 5 ? n_free : 5);
+		while ((opened[n] = fcntl(first, F_DUPFD_CLOEXEC, 0)) != -1) {
+			n++;
+			assert_int_equal(fd_count_free(200), n_free - n);
+		}
+		assert_int_equal(n, n_free);
+		while (n > 0)
+			close(opened[--n]);
+	}
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	fd_close(first);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_park_moves_up),
 	    cmocka_unit_test(test_park_without_room),
+	    cmocka_unit_test(test_count_free),
 	};
 
 	return cmocka_run_group_tests_name("fd", tests, NULL, NULL);
