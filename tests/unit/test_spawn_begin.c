@@ -175,6 +175,112 @@ static void test_what_fails_at_once(void **state)
 	assert_no_children();
 }
 
+/* --- a cgroup that cannot be joined --- */
+
+static void test_once_more_without_a_cgroup(void **state)
+{
+	char place[] = "/tmp/spawn-begin.XXXXXX", path[64];
+	struct spawn_spec spec = true_spec();
+	int fds = proc_count_fds();
+	(void)state;
+
+	assert_non_null(mkdtemp(place));
+	snprintf(path, sizeof(path), "%s/cgroup.procs", place);
+	assert_int_equal(symlink("/dev/full", path), 0); /* is there, and takes nobody */
+	spec.change_user = geteuid() == 0;
+	spec.uid = spec.gid = 65534;
+	for (int i = 0; i < 20; i++) {
+		struct reap_status status;
+		struct flight flight;
+
+		spec.cgroup_fd = open(place, O_PATH | O_CLOEXEC);
+		flight = begin(&spec);
+		close(spec.cgroup_fd);
+		wait_for_end(flight.pidfd, &status);
+		close(flight.pidfd);
+		assert_int_equal(spawn_look(flight.start, &flight.error), -ENOSPC);
+		assert_int_equal(flight.error.stage, SPAWN_STAGE_CGROUP);
+		errno = 4711;
+		assert_int_equal(spawn_again(flight.start, &flight.pid, &flight.pidfd), 0);
+		assert_int_equal(errno, 4711);
+		await(&flight);
+		assert_int_equal(flight.result, 0);
+		reap(&flight, &status);
+		assert_int_equal(status.value, 0);
+		assert_int_equal(prctl(PR_GET_DUMPABLE), 1);
+	}
+	assert_int_equal(proc_count_fds(), fds);
+	assert_no_children();
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(place), 0);
+}
+
+/* --- few descriptors --- */
+
+enum { LIMIT = 128 };
+
+/* Two of the free ones are the highest, so that the child's copy of the table is no smaller. */
+static void use_up(bool used[LIMIT], int n_free)
+{
+	int fd, low = 3, high = LIMIT - 1;
+
+	while ((fd = fcntl(0, F_DUPFD_CLOEXEC, 0)) != -1)
+		used[fd] = true;
+	assert_int_equal(errno, EMFILE);
+	for (int n = 0; n < n_free; n++) {
+		while (!used[fd = n < 2 ? high-- : low++])
+			continue;
+		close(fd);
+		used[fd] = false;
+	}
+}
+
+/* As many as one that is waited for needs are enough: one, for the pidfd. And what the child needs
+ * in its copy of a table that is full, it has. */
+static void test_with_few_descriptors(void **state)
+{
+	struct spawn_spec spec = true_spec();
+	struct rlimit before, tight;
+	unsigned waited = 0;
+	(void)state;
+
+	spec.stdin_fd = 0;
+	spec.stdout_fd = 1;
+	spec.stderr_fd = 2;
+	spec.fds = (int[]){0, 1, 2};
+	spec.fd_numbers = (int[]){LIMIT - 28, LIMIT - 26, LIMIT - 24};
+	spec.n_fds = 3;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	tight = (struct rlimit){.rlim_cur = LIMIT, .rlim_max = before.rlim_max};
+	for (int n_free = 0; n_free < 12; n_free++) {
+		struct flight flight = {.result = -EINPROGRESS};
+		bool used[LIMIT] = {false};
+		struct reap_status status;
+		int r;
+
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+		use_up(used, n_free);
+		r = spawn_begin(&spec, &flight.start, &flight.pid, &flight.pidfd, &flight.error);
+		assert_int_equal(r, n_free == 0 ? -EMFILE : 0);
+		if (r == 0 && spawn_fd(flight.start) == -1) {
+			waited++;
+			assert_int_equal(spawn_look(flight.start, &flight.error), 0);
+		}
+		if (r == 0) {
+			await(&flight);
+			assert_int_equal(flight.result, 0);
+			reap(&flight, &status);
+			assert_int_equal(status.value, 0);
+		}
+		for (int fd = 0; fd < LIMIT; fd++)
+			if (used[fd])
+				close(fd);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	}
+	assert_int_equal(waited, 8); /* two for the pipe and six duplicates: with nine none waits */
+	assert_no_children();
+}
+
 /* --- a child that hangs before exec --- */
 
 /* chdir() stands still until somebody answers for it. Returns the descriptor that tells of it. */
@@ -264,6 +370,8 @@ int main(void)
 	    cmocka_unit_test(test_errno_is_ours_alone),
 	    cmocka_unit_test(test_descriptors_may_be_closed_at_once),
 	    cmocka_unit_test(test_what_fails_at_once),
+	    cmocka_unit_test(test_once_more_without_a_cgroup),
+	    cmocka_unit_test(test_with_few_descriptors),
 	    cmocka_unit_test(test_one_that_hangs_holds_up_nobody),
 	};
 
