@@ -249,7 +249,9 @@ struct engine {
 	struct event *slice;	   /* goes on with spawns that wait */
 	struct worker_ref *spawns; /* a queue: from first to n */
 	size_t spawn_first, spawn_n, spawn_size;
-	unsigned launches;			   /* starts that are on their way */
+	unsigned launches;	/* starts that are on their way, but for those that hang */
+	struct event *patience; /* with those */
+	struct launch *dropped; /* starts of nobody whose children have not ended */
 	struct core_event queue[ENGINE_QUEUE_MAX]; /* facts that wait for the model, a ring */
 	size_t queue_first, queue_n;
 	struct timeval turn; /* the loop's present one, by its cached time */

@@ -11,6 +11,8 @@ void launch_queue(struct engine *engine, const struct worker_ref *ref);
 void launch_waiting(struct engine *engine);
 /* The slice timer's callback. */
 void launch_slice(evutil_socket_t fd, short what, void *arg);
+/* That of starts that wait for others which hang. */
+void launch_lose_patience(evutil_socket_t fd, short what, void *arg);
 
 /*
  * A start is on its way (proc->launch) from the moment that the worker has a process, which the
@@ -25,8 +27,12 @@ void launch_look(struct proc *proc);
 bool launch_again(struct proc *proc);
 /* It ended. True: it did so before its program ran, although it was not to go; all is told. */
 bool launch_has_failed(struct proc *proc, bool leaving);
-/* Ends a start that is still on its way, with the process. */
+/* Ends a start that is still on its way, with the process, for whose end nobody waits. */
 void launch_drop(struct proc *proc);
+/* It has SIGKILL: others need not wait for it any more. Nothing where no start is on its way. */
+void launch_let_go(struct proc *proc);
+/* A child has ended, perhaps a dropped one. */
+void launch_sweep(struct engine *engine);
 
 /*
  * Everything a worker (or a command that is run about it) is to find in its environment: a

@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "engine/cgroups.h"
 #include "engine/events.h"
+#include "engine/launch.h"
 #include "engine/proc.h"
 #include "system/proc.h"
 
@@ -194,6 +195,7 @@ void orphans_sweep(evutil_socket_t fd, short what, void *arg)
 		log_debug("reaped orphan %d", (int)pid);
 		orphan_forget(engine, pid);
 	}
+	launch_sweep(engine);
 	engine->orphans_left = 0;
 	proc_each_child(orphan_visit, engine);
 	cgroups_sweep(engine);

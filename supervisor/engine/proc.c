@@ -174,6 +174,7 @@ void proc_kill(struct proc *proc)
 	cgroups_kill(proc);
 	reap_kill_group(proc->pid); /* not reaped yet, so the group is still its own */
 	reap_signal(proc->pidfd, SIGKILL, 0);
+	launch_let_go(proc);
 }
 
 static void proc_hear_last_words(struct proc *proc);

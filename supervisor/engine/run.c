@@ -107,15 +107,13 @@ static void run_raise_limit(struct engine *engine)
 
 static int run_make_events(struct engine *engine)
 {
-	struct event **timers[] = {&engine->timer,	   &engine->slice,
-				   &engine->sweep,	   &engine->quiesce_event,
-				   &engine->closing_event, &engine->mend_event};
-	event_callback_fn const callbacks[] = {run_time,
-					       launch_slice,
-					       orphans_sweep,
-					       sockets_quiesce_look,
-					       sockets_close_removed,
-					       sockets_mend_again};
+	struct event **timers[] = {
+	    &engine->timer,	    &engine->slice,	    &engine->patience,	&engine->sweep,
+	    &engine->quiesce_event, &engine->closing_event, &engine->mend_event};
+	event_callback_fn const callbacks[] = {
+	    run_time,	       launch_slice,	     launch_lose_patience,
+	    orphans_sweep,     sockets_quiesce_look, sockets_close_removed,
+	    sockets_mend_again};
 
 	memory_new();
 	engine->base = event_base_new();
@@ -223,8 +221,9 @@ static void run_free_pools(struct engine *engine)
 
 static void run_free_events(struct engine *engine)
 {
-	struct event *timers[] = {engine->timer,	 engine->slice,		engine->sweep,
-				  engine->quiesce_event, engine->closing_event, engine->mend_event};
+	struct event *timers[] = {engine->timer,     engine->slice,	    engine->patience,
+				  engine->sweep,     engine->quiesce_event, engine->closing_event,
+				  engine->mend_event};
 
 	for (size_t n = 0; n < ARRAY_LEN(timers); n++)
 		if (timers[n] != NULL)

@@ -31,11 +31,22 @@ static struct {
 
 /* ---- memory: a guard, the child's stack, the record ---- */
 
+/*
+ * While two processes share memory, the kernel gives oom_score_adj to both, and where it kills one
+ * for want of memory, the other goes too. Not so with CLONE_VFORK.
+ */
+static bool must_copy(const struct spawn_spec *spec, bool waits)
+{
+	return !waits && (spec->oom_score_adj != NULL || spec->memory_limited);
+}
+
 static struct spawn_start *start_new(const struct spawn_spec *spec, bool waits)
 {
 	struct spawn_start *start;
-	char *memory = mmap(NULL, GUARD_SIZE + STACK_SIZE, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
+	bool copies = must_copy(spec, waits);
+	char *memory = mmap(
+	    NULL, GUARD_SIZE + STACK_SIZE, PROT_READ | PROT_WRITE,
+	    (copies ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
 
 	if (memory == MAP_FAILED)
 		return NULL;
@@ -47,6 +58,7 @@ static struct spawn_start *start_new(const struct spawn_spec *spec, bool waits)
 					       (sizeof(*start) + 63) / 64 * 64);
 	start->spec = *spec;
 	start->waits = waits;
+	start->copies = copies;
 	start->procs_fd = start->status_fd = start->status_read = start->pidfd = -1;
 	start->child_status_fd = -1;
 	start->stage = SPAWN_STAGE_CLONE;
@@ -176,18 +188,20 @@ static void set_signal_mask(const unsigned char *mask, unsigned char *ret_old)
  */
 static pid_t clone_child(struct spawn_start *start)
 {
-	int flags = CLONE_VM | CLONE_FILES | CLONE_PIDFD | CLONE_CHILD_CLEARTID | SIGCHLD;
+	int flags = CLONE_PIDFD | SIGCHLD;
 	unsigned char all[SPAWN_SIGSET_BYTES], old[SPAWN_SIGSET_BYTES];
 	int error;
 	pid_t pid;
 
-	if (start->spec.change_user && !start->changes_user) {
+	if (!start->copies)
+		flags |= CLONE_VM | CLONE_FILES | CLONE_CHILD_CLEARTID;
+	if (start->waits || (!start->copies && !SPAWN_SHARES))
+		flags |= CLONE_VFORK;
+	if (start->spec.change_user && !start->copies && !start->changes_user) {
 		start->changes_user = true;
 		if (other_users.children++ == 0)
 			other_users.dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
 	}
-	if (start->waits || !SPAWN_SHARES)
-		flags |= CLONE_VFORK;
 	start->stage = SPAWN_STAGE_CLONE;
 	start->error = 0;
 	start->pidfd = -1;
@@ -249,22 +263,32 @@ int spawn_fd(const struct spawn_start *start)
 }
 
 /* The byte says that the child has its own table of descriptors: only without our end of the pipe
- * can we see its end. */
-static void read_status(struct spawn_start *start)
+ * can we see its end. True: that has come. */
+static bool read_status(struct spawn_start *start)
 {
 	char byte;
 
 	if (start->status_fd != -1 && read(start->status_read, &byte, 1) == 1)
 		start->status_fd = fd_close(start->status_fd);
+	return start->status_fd == -1 && start->status_read != -1 &&
+	       read(start->status_read, &byte, 1) == 0;
 }
 
-int spawn_look(struct spawn_start *start, struct spawn_error *ret_error)
+static bool is_over(struct spawn_start *start, bool ended)
+{
+	bool told = read_status(start);
+
+	if (start->copies)
+		return ended || told || start->error != 0;
+	return __atomic_load_n(&start->tid, __ATOMIC_ACQUIRE) == 0;
+}
+
+int spawn_look(struct spawn_start *start, bool ended, struct spawn_error *ret_error)
 {
 	int saved_errno = errno;
 	int error = 0;
 
-	read_status(start);
-	if (__atomic_load_n(&start->tid, __ATOMIC_ACQUIRE) != 0) {
+	if (!is_over(start, ended)) {
 		error = EINPROGRESS;
 	} else if (start->stage != SPAWN_STAGE_EXEC || start->error != 0) {
 		error = start->error != 0 ? start->error : ECANCELED;
@@ -302,7 +326,7 @@ static int begin_and_wait(const struct spawn_spec *spec, struct spawn_start **re
 
 	if (r < 0)
 		return r;
-	r = spawn_look(start, error);
+	r = spawn_look(start, false, error);
 	if (r < 0) {
 		collect_failed(pidfd, error);
 		spawn_free(start);

@@ -5,7 +5,8 @@
  * before exec comes back as stage and errno, and a start costs the same however large we are. The
  * child only makes system calls, and writes to nothing but its own stack and record. So we need not
  * stand still meanwhile (CLONE_VFORK): on a busy machine the child may wait for a processor for
- * longer than everything else takes.
+ * longer than everything else takes. Where the kernel would treat us as it treats the child
+ * (oom_score_adj, out of memory in its cgroup), the child gets a copy of our memory.
  */
 #ifndef SYSTEM_SPAWN_H
 #define SYSTEM_SPAWN_H
@@ -72,6 +73,7 @@ struct spawn_spec {
 	bool set_nice;
 	int nice;
 	const char *oom_score_adj; /* decimal text, NULL: as ours */
+	bool memory_limited;	   /* in its cgroup: the kernel may kill it for that before exec */
 	const struct spawn_limit *limits;
 	size_t n_limits;
 	bool new_session; /* setsid(); otherwise a process group of its own */
@@ -121,16 +123,16 @@ int spawn_begin(const struct spawn_spec *spec, struct spawn_start **ret_start, p
  * spawn_look() tells of the new one.
  */
 int spawn_again(struct spawn_start *start, pid_t *ret_pid, int *ret_pidfd);
-/* Becomes readable when spawn_look() is to be called; so does the pidfd of a child that is killed.
+/* Becomes readable when spawn_look() is to be called; so does the pidfd of a child that ends.
  * Belongs to start. -1: there were too few descriptors not to wait, so that it executes the program
  * already. */
 int spawn_fd(const struct spawn_start *start);
 /*
  * 0: it executes the program. -EINPROGRESS: not known yet. Another -errno, and *ret_error: it
  * failed, and is dying at this moment; the caller reaps it. ECANCELED then means that it was killed
- * by a signal, which its status tells.
+ * by a signal, which its status tells. ended: its pidfd is readable, so that it is known.
  */
-int spawn_look(struct spawn_start *start, struct spawn_error *ret_error);
+int spawn_look(struct spawn_start *start, bool ended, struct spawn_error *ret_error);
 /* Once spawn_look() has said how it went: before that the child uses it. */
 void spawn_free(struct spawn_start *start);
 

@@ -18,6 +18,7 @@ struct spawn_mapping {
  * One start, from before clone(2) until the child has left our memory: what the child is told, and
  * what it tells. It writes `stage` before each step, and `error` when one fails. The kernel clears
  * `tid` as the child leaves our memory, by exec or by its end; from then on the rest is ours alone.
+ * (Not that of a child that `copies`: its pipe tells.)
  */
 struct spawn_start {
 	struct spawn_spec spec;
@@ -32,6 +33,7 @@ struct spawn_start {
 	int pidfd; /* set by the kernel before the child runs */
 	bool
 	    waits; /* we stand still until it executes: no pipe, and the caller's own descriptors */
+	bool copies; /* the child has a copy of our memory; this record it shares */
 	bool changes_user;
 	volatile int stage;
 	volatile int error;

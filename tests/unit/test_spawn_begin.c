@@ -42,7 +42,8 @@ static void await(struct flight *flight)
 				       {.fd = flight->pidfd, .events = POLLIN}};
 
 		assert_true(poll(fds, 2, 60000) > 0);
-		flight->result = spawn_look(flight->start, &flight->error);
+		flight->result =
+		    spawn_look(flight->start, (fds[1].revents & POLLIN) != 0, &flight->error);
 	}
 	spawn_free(flight->start);
 }
@@ -74,6 +75,7 @@ static void test_many_at_once(void **state)
 		for (int i = 0; i < MANY; i++) {
 			struct spawn_spec spec = true_spec();
 
+			spec.memory_limited = i % 8 < 4; /* in a copy of our memory */
 			spec.path = kinds[i % 4].path;
 			spec.directory = kinds[i % 4].directory;
 			flights[i] = begin(&spec);
@@ -105,8 +107,8 @@ static void test_errno_is_ours_alone(void **state)
 		errno = 4711;
 		for (int n = 0; n < 100000; n++) {
 			assert_int_equal(*(volatile int *)&errno, 4711);
-			flight.result =
-			    n % 16 == 0 ? spawn_look(flight.start, &flight.error) : -EINPROGRESS;
+			flight.result = n % 16 == 0 ? spawn_look(flight.start, false, &flight.error)
+						    : -EINPROGRESS;
 			if (flight.result != -EINPROGRESS)
 				break;
 		}
@@ -193,12 +195,13 @@ static void test_once_more_without_a_cgroup(void **state)
 		struct reap_status status;
 		struct flight flight;
 
+		spec.memory_limited = i % 2 == 0;
 		spec.cgroup_fd = open(place, O_PATH | O_CLOEXEC);
 		flight = begin(&spec);
 		close(spec.cgroup_fd);
 		wait_for_end(flight.pidfd, &status);
 		close(flight.pidfd);
-		assert_int_equal(spawn_look(flight.start, &flight.error), -ENOSPC);
+		assert_int_equal(spawn_look(flight.start, true, &flight.error), -ENOSPC);
 		assert_int_equal(flight.error.stage, SPAWN_STAGE_CGROUP);
 		errno = 4711;
 		assert_int_equal(spawn_again(flight.start, &flight.pid, &flight.pidfd), 0);
@@ -213,6 +216,46 @@ static void test_once_more_without_a_cgroup(void **state)
 	assert_no_children();
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(rmdir(place), 0);
+}
+
+/* --- what the kernel takes for one, if it shares memory --- */
+
+static long read_oom_score_adj(void)
+{
+	cleanup_free char *text = NULL;
+
+	assert_int_equal(fd_read_file("/proc/self/oom_score_adj", 64, &text, NULL), 0);
+	return atol(text);
+}
+
+/* Linux gives it to every process that shares the child's memory: to us, and others under way. */
+static void test_oom_score_adj_is_the_childs_alone(void **state)
+{
+	static char *argv[] = {(char *)"sh", (char *)"-c",
+			       (char *)"test $(cat /proc/self/oom_score_adj) = $0", (char *)"500",
+			       NULL};
+	struct spawn_spec spec = true_spec(), other;
+	long ours = read_oom_score_adj();
+	struct flight flights[MANY];
+	struct reap_status status;
+	char text[16];
+	(void)state;
+
+	snprintf(text, sizeof(text), "%ld", ours);
+	spec.path = "/bin/sh";
+	spec.argv = argv;
+	other = spec;
+	other.argv = (char *[]){argv[0], argv[1], argv[2], text, NULL};
+	spec.oom_score_adj = "500";
+	for (int i = 0; i < MANY; i++)
+		flights[i] = begin(i % 2 == 0 ? &other : &spec);
+	for (int i = 0; i < MANY; i++) {
+		await(&flights[i]);
+		assert_int_equal(flights[i].result, 0);
+		reap(&flights[i], &status);
+		assert_int_equal(status.value, 0);
+	}
+	assert_int_equal(read_oom_score_adj(), ours);
 }
 
 /* --- few descriptors --- */
@@ -264,7 +307,7 @@ static void test_with_few_descriptors(void **state)
 		assert_int_equal(r, n_free == 0 ? -EMFILE : 0);
 		if (r == 0 && spawn_fd(flight.start) == -1) {
 			waited++;
-			assert_int_equal(spawn_look(flight.start, &flight.error), 0);
+			assert_int_equal(spawn_look(flight.start, false, &flight.error), 0);
 		}
 		if (r == 0) {
 			await(&flight);
@@ -302,11 +345,11 @@ static int hold_chdir(void)
 
 static void assert_dumpable(const struct spawn_spec *spec, int expected)
 {
-	if (spec->change_user)
+	if (spec->change_user && !spec->memory_limited)
 		assert_int_equal(prctl(PR_GET_DUMPABLE), expected);
 }
 
-static void hang_in_chdir(void)
+static void hang_in_chdir(bool copy)
 {
 	struct spawn_spec hanging = true_spec(), other;
 	struct pollfd held = {.fd = hold_chdir(), .events = POLLIN};
@@ -316,12 +359,13 @@ static void hang_in_chdir(void)
 	assert_true(held.fd >= 0);
 	hanging.change_user = geteuid() == 0;
 	hanging.uid = hanging.gid = 65534;
+	hanging.memory_limited = copy;
 	other = hanging;
 	hanging.directory = "/";
 	assert_dumpable(&hanging, 1);
 	flight = begin(&hanging);
 	assert_int_equal(poll(&held, 1, 60000), 1);
-	assert_int_equal(spawn_look(flight.start, &flight.error), -EINPROGRESS);
+	assert_int_equal(spawn_look(flight.start, false, &flight.error), -EINPROGRESS);
 	assert_dumpable(&hanging, 0);
 	/* others come and go meanwhile, and none of them gives our memory away */
 	for (int i = 0; i < 20; i++) {
@@ -332,7 +376,7 @@ static void hang_in_chdir(void)
 		assert_int_equal(status.value, 0);
 		assert_dumpable(&hanging, 0);
 	}
-	assert_int_equal(spawn_look(flight.start, &flight.error), -EINPROGRESS);
+	assert_int_equal(spawn_look(flight.start, false, &flight.error), -EINPROGRESS);
 	assert_int_equal(reap_signal(flight.pidfd, SIGKILL, 0), 0);
 	await(&flight);
 	assert_int_equal(flight.result, -ECANCELED);
@@ -346,21 +390,23 @@ static void hang_in_chdir(void)
 /* In a process of its own, since a filter stays for ever. */
 static void test_one_that_hangs_holds_up_nobody(void **state)
 {
-	int status;
-	pid_t pid;
 	(void)state;
 
 	if (!SPAWN_SHARES) {
 		print_message("NOT RUN: on this kind of machine a start waits for exec\n");
 		skip();
 	}
-	pid = fork();
-	if (pid == 0) {
-		hang_in_chdir();
-		_exit(0);
+	for (int copy = 0; copy < 2; copy++) {
+		pid_t pid = fork();
+		int status;
+
+		if (pid == 0) {
+			hang_in_chdir(copy != 0);
+			_exit(0);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
 	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
 }
 
 int main(void)
@@ -371,6 +417,7 @@ int main(void)
 	    cmocka_unit_test(test_descriptors_may_be_closed_at_once),
 	    cmocka_unit_test(test_what_fails_at_once),
 	    cmocka_unit_test(test_once_more_without_a_cgroup),
+	    cmocka_unit_test(test_oom_score_adj_is_the_childs_alone),
 	    cmocka_unit_test(test_with_few_descriptors),
 	    cmocka_unit_test(test_one_that_hangs_holds_up_nobody),
 	};

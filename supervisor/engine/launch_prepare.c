@@ -1,0 +1,199 @@
+/* launch_prepare.c - all that a start needs: exact environment, exact descriptors, limits. */
+#include "engine/launch_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "engine/acks.h"
+#include "engine/adapt.h"
+#include "engine/cgroups.h"
+#include "engine/output.h"
+#include "engine/versions.h"
+
+struct launch *launch_new(struct proc *proc)
+{
+	struct launch *launch = calloc(1, sizeof(*launch));
+
+	if (launch == NULL)
+		return NULL;
+	launch->proc = proc;
+	launch->out = launch->err = launch->ready_read = launch->ready_write = -1;
+	launch->ack = launch->cgroup = -1;
+	launch->counted = true;
+	proc->engine->launches++;
+	return launch;
+}
+
+/* The child has its own; what it has not yet, spawn.c keeps for it. */
+void launch_close(struct launch *launch)
+{
+	launch->out = fd_close(launch->out);
+	launch->err = fd_close(launch->err);
+	launch->ready_read = fd_close(launch->ready_read);
+	launch->ready_write = fd_close(launch->ready_write);
+	launch->ack = fd_close(launch->ack);
+	launch->cgroup = fd_close(launch->cgroup);
+}
+
+void launch_unwatch(struct launch *launch)
+{
+	if (launch->event != NULL)
+		event_free(launch->event);
+	launch->event = NULL;
+}
+
+/* The child has left our memory. The event goes before its descriptor: a child that has a copy of
+ * that would keep it in the loop. */
+void launch_forget(struct launch *launch)
+{
+	launch_unwatch(launch);
+	if (launch->start != NULL)
+		spawn_free(launch->start);
+	launch->start = NULL;
+}
+
+void launch_free(struct launch *launch)
+{
+	if (launch->counted)
+		launch->proc->engine->launches--;
+	launch_close(launch);
+	launch_forget(launch);
+	launch_free_environment(launch->argv);
+	launch_free_environment(launch->env);
+	free(launch->fds);
+	free(launch->numbers);
+	free(launch);
+}
+
+/* The flag is shared by all holders, and servers rely on it: a worker that cleared it does not do
+ * so to its successors. */
+static void launch_unblock(const struct engine_socket *socket)
+{
+	int flags = fcntl(socket->listener.fd, F_GETFL);
+
+	if (flags == -1 || (flags & O_NONBLOCK) != 0)
+		return;
+	if (fd_set_nonblock(socket->listener.fd) == 0)
+		log_warning("socket %s: a worker had cleared O_NONBLOCK, which all of its workers "
+			    "share; it is set again",
+			    socket->name);
+}
+
+/* The socket on which a worker written for einhorn says that it is ready. */
+static int launch_set_ack(struct launch *launch)
+{
+	const struct pool_spec *spec = launch->proc->version->spec;
+	int ours, r;
+
+	if ((spec->compat & COMPAT_EINHORN) == 0)
+		return 0;
+	r = acks_open(&ours, &launch->ack);
+	if (r < 0)
+		return r;
+	launch->fds[launch->n_fds] = launch->ack;
+	launch->numbers[launch->n_fds++] = adapt_ack_number(spec);
+	return acks_watch(launch->proc, ours);
+}
+
+/* Sockets from 3 on in the order of the configuration, and the ready pipe where it was asked for.
+ */
+static int launch_set_descriptors(struct launch *launch)
+{
+	const struct version *version = launch->proc->version;
+	const struct pool_spec *spec = version->spec;
+	int pipefd[2];
+
+	launch->fds = calloc(spec->n_sockets + 2, sizeof(int));
+	launch->numbers = calloc(spec->n_sockets + 2, sizeof(int));
+	if (launch->fds == NULL || launch->numbers == NULL)
+		return -ENOMEM;
+	for (size_t n = 0; n < launch_inherited(spec); n++) {
+		if (version->sockets[n]->listener.fd < 0)
+			return -ENOTCONN;
+		launch_unblock(version->sockets[n]);
+		launch->fds[n] = version->sockets[n]->listener.fd;
+		launch->numbers[n] = 3 + (int)n;
+	}
+	launch->n_fds = launch_inherited(spec);
+	if (spec->ready != READY_FD)
+		return 0;
+	if (pipe2(pipefd, O_CLOEXEC) == -1)
+		return -errno;
+	launch->ready_read = pipefd[0];
+	launch->ready_write = pipefd[1];
+	launch->fds[launch->n_fds] = launch->ready_write;
+	launch->numbers[launch->n_fds++] = spec->ready_fd;
+	return fd_set_nonblock(launch->ready_read);
+}
+
+static size_t launch_set_limits(struct launch *launch)
+{
+	const struct pool_spec *spec = launch->proc->version->spec;
+	rlim_t core = spec->limit_core == UINT64_MAX ? RLIM_INFINITY : (rlim_t)spec->limit_core;
+	size_t n = 0;
+
+	launch->limits[n] = (struct spawn_limit){RLIMIT_NOFILE, launch->proc->engine->nofile};
+	if (spec->limit_nofile > 0)
+		launch->limits[n].value = (struct rlimit){spec->limit_nofile, spec->limit_nofile};
+	n++;
+	if (spec->limit_core != CONFIG_LIMIT_UNSET)
+		launch->limits[n++] = (struct spawn_limit){RLIMIT_CORE, {core, core}};
+	return n;
+}
+
+int launch_prepare(struct launch *launch, char **ret_error)
+{
+	struct spawn_spec *spec = &launch->spec;
+	struct proc *proc = launch->proc;
+	const struct version *version = proc->version;
+	const struct pool_spec *pool = version->spec;
+	int r = notify_open(&proc->notify_fd, proc->notify_address);
+
+	if (r < 0)
+		return r;
+	r = launch_set_descriptors(launch);
+	if (r == 0)
+		r = launch_set_ack(launch);
+	if (r == 0)
+		r = output_open(proc->engine, proc, pool, &launch->out, &launch->err, ret_error);
+	if (r < 0)
+		return r;
+	launch->argv = launch_arguments(proc, pool->argv);
+	/* it names the output's stream */
+	launch->env = launch_environment(proc, launch->pid_variables, &spec->n_pid_variables);
+	if (launch->argv == NULL || launch->env == NULL)
+		return -ENOMEM;
+	if (pool->oom_score_adj != CONFIG_UNSET)
+		snprintf(launch->oom, sizeof(launch->oom), "%d", pool->oom_score_adj);
+	spec->path = version->path;
+	spec->argv = launch->argv;
+	spec->env = launch->env;
+	spec->pid_variables = launch->pid_variables;
+	spec->fds = launch->fds;
+	spec->fd_numbers = launch->numbers;
+	spec->n_fds = launch->n_fds;
+	spec->stdin_fd = proc->engine->null_fd;
+	spec->stdout_fd = launch->out;
+	spec->stderr_fd = launch->err;
+	launch->cgroup = cgroups_enter(proc);
+	spec->cgroup_fd = launch->cgroup;
+	spec->memory_limited = launch->cgroup >= 0 && pool->memory_max != 0;
+	spec->directory = pool->working_directory;
+	spec->change_user = version->change_user;
+	spec->uid = version->uid;
+	spec->gid = version->gid;
+	spec->groups = version->groups;
+	spec->n_groups = version->n_groups;
+	spec->umask = pool->umask;
+	spec->set_nice = pool->nice != CONFIG_UNSET;
+	spec->nice = pool->nice;
+	spec->oom_score_adj = launch->oom[0] != '\0' ? launch->oom : NULL;
+	spec->limits = launch->limits;
+	spec->n_limits = launch_set_limits(launch);
+	spec->new_session = true;
+	return 0;
+}
