@@ -7,7 +7,7 @@ import socket
 import pytest
 
 import cli_tools
-from harness import STEP_WORKER, call, connect, is_alive, is_refused, processes_of, read_file, rpc, steps, wait_until
+from harness import STEP_WORKER, call, connect, in_background, is_alive, is_refused, processes_of, read_file, rpc, steps, wait_until
 
 
 def only_errors(log):
@@ -423,3 +423,56 @@ def test_a_step_worker_that_knows_no_step_says_so(handover):
     h.pool("api", f"{STEP_WORKER} raedy")
     h.end_early(code=1)
     assert "step-worker: raedy: Invalid argument" in h.log
+
+
+# --- workers that hang before their program runs ---
+
+HOLD_CHDIR = os.path.join(os.path.dirname(STEP_WORKER), "hold-chdir")
+
+
+def test_starts_that_hang_hold_up_no_others(handover):
+    """Their directory is on a network file system that is dead, and they are more than may be on their way at once."""
+    h = handover()
+    port = h.socket("web")
+    h.pool("api", rpc(), sockets="web")
+    os.mkdir(h.path("dead"))
+    h.start(wrapper=(HOLD_CHDIR, h.path("dead")))
+    h.pool("hung", steps("ready"), workers=70, working_directory=h.path("dead"), start_timeout="3s", drain_timeout="300ms")
+    h.write()
+    result = in_background(h.reload)
+    h.wait(lambda: len(h.pids("hung", "starting")) == 70, "all of them to be on their way")
+    crashed = h.pids("api", "serving")[0]
+    os.kill(crashed, signal.SIGKILL)
+    h.wait(lambda: any(w["pid"] != crashed and w["generation"] == 1 for w in h.workers("api", "serving")), "the successor of the crashed one")
+    assert call(port, "add", a=2, b=3)["sum"] == 5
+    assert not result.done()
+    code, body = result.result()
+    assert code == 409 and re.match(r"reload 2 failed: pool hung slot \d+ generation 1 pid \d+ was not ready within 3 s \(start_timeout\)",
+                                        body["message"]), body
+    h.wait(lambda: not h.workers("hung"), "the end of those that hang")
+    h.stop()
+
+
+def test_a_stop_while_starts_hang(handover):
+    h = handover()
+    h.pool("api", steps("ready"))
+    os.mkdir(h.path("dead"))
+    h.pool("hung", steps("ready"), workers=3, working_directory=h.path("dead"), start_timeout="60s", stop_timeout="300ms")
+    h.launch(wrapper=(HOLD_CHDIR, h.path("dead")))
+    h.wait(lambda: os.path.exists(h.control) and len(h.pids("hung", "starting")) == 3, "them to be on their way")
+    h.stop()
+
+
+@pytest.mark.needs_root
+def test_the_oom_score_of_workers_is_not_the_masters(handover):
+    h = handover()
+    ours = read_file("/proc/self/oom_score_adj")
+    h.pool("one", steps("ready"), workers=5, oom_score_adj=500)
+    h.pool("two", steps("ready"), workers=5, oom_score_adj=700)
+    h.pool("api", steps("ready"), workers=5)
+    h.start()
+    for _ in range(3):
+        h.good_reload()
+        for pool, score in (("one", b"500\n"), ("two", b"700\n"), ("api", ours)):
+            assert {read_file(f"/proc/{pid}/oom_score_adj") for pid in h.pids(pool)} == {score}
+        assert read_file(f"/proc/{h.pid}/oom_score_adj") == ours
