@@ -214,5 +214,5 @@ def test_a_change_of_the_handoff_needs_new_workers(handover):
     h.start()
     h.pool("api", rpc(), handoff="inherit")
     h.write()
-    assert "handoff changed" in str(h.good_reload(changed=True)) or h.count_log("handoff")
+    assert "handoff changed" in str(h.good_reload(changed=True, wait="drained")) or h.count_log("handoff")
     assert call(port, "info")["generation"] == 2
