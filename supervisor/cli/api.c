@@ -140,6 +140,7 @@ static void read_sockets(const json_t *list, struct api_status *status)
 		status->sockets[i] =
 		    (struct api_socket){.name = get_text(item, "name"),
 					.address = get_text(item, "address"),
+					.slot = get_number(item, "slot", -1),
 					.queue = get_number(item, "queue", -1),
 					.queue_limit = get_number(item, "queue_limit", -1),
 					.mended = get_number(item, "mended", 0)};

@@ -73,6 +73,7 @@ struct api_worker {
 
 struct api_socket {
 	const char *name, *address;
+	long slot;			 /* -1: it is that of all slots */
 	long queue, queue_limit, mended; /* queue: -1 where the kernel does not tell */
 };
 

@@ -257,9 +257,12 @@ int table_sockets(const struct term *term, const struct api_status *status, stru
 	table_begin(&table, term, columns, ARRAY_LEN(columns));
 	for (size_t i = 0; i < status->n_sockets && !table.failed; i++) {
 		const struct api_socket *socket = &status->sockets[i];
+		char name[80];
 
 		table_line(&table);
-		table_cell(&table, COLOUR_NONE, socket->name);
+		snprintf(name, sizeof(name), socket->slot >= 0 ? "%s/%ld" : "%s", socket->name,
+			 socket->slot);
+		table_cell(&table, COLOUR_NONE, name);
 		table_cell(&table, COLOUR_NONE, socket->address);
 		table_number(&table, socket->queue);
 		table_number(&table, socket->queue_limit);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "engine/sockets.h"
 #include "system/shim.h"
 
 struct adapt {
@@ -73,7 +74,7 @@ static void adapt_shim(struct adapt *adapt)
 	struct stat st;
 
 	for (size_t n = 0; n < version->spec->n_sockets; n++)
-		if (fstat(version->sockets[n]->listener.fd, &st) == 0)
+		if (fstat(sockets_of(version, n, adapt->proc->slot)->listener.fd, &st) == 0)
 			buf_printf(&sockets, "%s%zu:%llu", sockets.len > 0 ? " " : "", 3 + n,
 				   (unsigned long long)st.st_ino);
 	adapt_preload(adapt);
@@ -112,10 +113,13 @@ static void adapt_server_starter(struct adapt *adapt)
 	cleanup_buf struct buf ports = {.data = NULL};
 
 	for (size_t n = 0; n < version->spec->n_sockets; n++) {
-		if (version->sockets[n]->listener.type != SOCK_STREAM)
+		const struct listener *listener =
+		    &sockets_of(version, n, adapt->proc->slot)->listener;
+
+		if (listener->type != SOCK_STREAM)
 			continue;
 		buf_add_str(&ports, ports.len > 0 ? ";" : "");
-		adapt_address(&version->sockets[n]->listener, &ports);
+		adapt_address(listener, &ports);
 		buf_printf(&ports, "=%zu", 3 + n);
 	}
 	if (ports.len > 0)

@@ -96,9 +96,10 @@ static json_t *status_sockets(const struct engine *engine)
 		json_array_append_new(
 		    sockets,
 		    json_pack(
-			"{s:o, s:s, s:o, s:o, s:i}", "name", api_json_text(socket->name), "address",
-			listener_describe(&socket->listener, address, sizeof(address)), "queue",
-			told ? json_integer(waiting) : json_null(), "queue_limit",
+			"{s:o, s:o, s:s, s:o, s:o, s:i}", "name", api_json_text(socket->name),
+			"slot", socket->slots != NULL ? json_integer(socket->slot) : json_null(),
+			"address", listener_describe(&socket->listener, address, sizeof(address)),
+			"queue", told ? json_integer(waiting) : json_null(), "queue_limit",
 			told ? json_integer(limit) : json_null(), "mended", (int)socket->mended));
 	}
 	return sockets;

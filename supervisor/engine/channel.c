@@ -11,6 +11,7 @@
 #include "engine/events.h"
 #include "engine/launch.h"
 #include "engine/proc.h"
+#include "engine/sockets.h"
 #include "system/channel.h"
 
 enum { CHANNEL_BURST = 16, CHANNEL_FLOOD = 256 };
@@ -87,7 +88,9 @@ void channel_send_sockets(struct proc *proc)
 	int r = fds == NULL ? -ENOMEM : proc->channel == NULL ? -ENOTCONN : 0;
 
 	for (size_t i = 0; r == 0 && i < n; i++) {
-		fds[i] = version->sockets[i]->listener.fd;
+		const struct engine_socket *socket = sockets_of(version, i, proc->slot);
+
+		fds[i] = socket != NULL ? socket->listener.fd : -1;
 		r = fds[i] >= 0 ? 0 : -EBADF;
 	}
 	if (r == 0)

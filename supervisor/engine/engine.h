@@ -57,8 +57,13 @@ struct engine_socket {
 	char *name;
 	char *identity; /* address in canonical form: what makes two sockets the same */
 	struct listener listener;
-	bool fresh;    /* opened by the transaction that runs: closed if that fails */
-	bool closing;  /* no longer configured: shut down soon */
+	struct slot_sockets *slots; /* with `%n` in listen: those that it belongs to; NULL: shared
+				       by all slots */
+	uint32_t slot;		    /* ... and whose it is there */
+	bool fresh;		    /* opened by the transaction that runs: closed if that fails */
+	bool revived;		    /* was being closed when the transaction that runs wanted it */
+	bool closing;		    /* no longer configured: shut down soon */
+	usec_t closing_since;
 	bool passed;   /* from the service manager: never shut down, only let go */
 	char *stored;  /* one of ours: the name of the manager's copy; NULL: there is none */
 	int ipv6_only; /* what cannot be changed on an open socket */
@@ -70,6 +75,21 @@ struct engine_socket {
 	usec_t file_restored_at;
 };
 
+/* The sockets of one section with `%n`, by slot. */
+struct slot_sockets {
+	struct slot_sockets *next;
+	unsigned refs;	/* versions, and 1 while it is in the list */
+	char *identity; /* the address with its `%n` */
+	struct engine_socket **list;
+	uint32_t n; /* entries may be NULL */
+};
+
+/* What a version has for a name in its `sockets`: one of the two. */
+struct version_socket {
+	struct engine_socket *shared;
+	struct slot_sockets *slots;
+};
+
 /* What a generation of a pool runs. */
 struct version {
 	unsigned refs;
@@ -78,7 +98,7 @@ struct version {
 	const struct pool_spec *spec;
 	char *path; /* the executable, resolved */
 	struct diff_identity executable;
-	struct engine_socket **sockets; /* spec->n_sockets of them */
+	struct version_socket *sockets; /* spec->n_sockets of them */
 	bool change_user;
 	uid_t uid;
 	gid_t gid;
@@ -233,6 +253,7 @@ struct engine {
 	bool rundir_failed;	    /* and that has been said */
 	struct pool_runtime pools[CORE_POOLS_MAX];
 	struct engine_socket *sockets;
+	struct slot_sockets *slot_sockets;
 	uint32_t socket_ids;
 	int watch_fd; /* epoll of listener_watch_*() */
 	struct event *watch_event;

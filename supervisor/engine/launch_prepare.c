@@ -12,6 +12,7 @@
 #include "engine/adapt.h"
 #include "engine/cgroups.h"
 #include "engine/output.h"
+#include "engine/sockets.h"
 #include "engine/versions.h"
 
 struct launch *launch_new(struct proc *proc)
@@ -112,10 +113,12 @@ static int launch_set_descriptors(struct launch *launch)
 	if (launch->fds == NULL || launch->numbers == NULL)
 		return -ENOMEM;
 	for (size_t n = 0; n < launch_inherited(spec); n++) {
-		if (version->sockets[n]->listener.fd < 0)
+		const struct engine_socket *socket = sockets_of(version, n, launch->proc->slot);
+
+		if (socket == NULL || socket->listener.fd < 0)
 			return -ENOTCONN;
-		launch_unblock(version->sockets[n]);
-		launch->fds[n] = version->sockets[n]->listener.fd;
+		launch_unblock(socket);
+		launch->fds[n] = socket->listener.fd;
 		launch->numbers[n] = 3 + (int)n;
 	}
 	launch->n_fds = launch_inherited(spec);

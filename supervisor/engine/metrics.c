@@ -90,7 +90,7 @@ static void add_socket_series(struct buf *out, const struct engine_socket *socke
 			      enum socket_figure figure)
 {
 	unsigned waiting = 0, limit = 0;
-	char address[LISTENER_TEXT_MAX];
+	char address[LISTENER_TEXT_MAX], slot[16];
 	uint64_t value = socket->mended;
 
 	if (figure != SOCKET_MENDED) {
@@ -100,6 +100,10 @@ static void add_socket_series(struct buf *out, const struct engine_socket *socke
 	}
 	buf_printf(out, "%s{", name);
 	metrics_add_label(out, "socket", socket->name);
+	if (socket->slots != NULL) {
+		snprintf(slot, sizeof(slot), "%u", socket->slot);
+		metrics_add_label(out, "slot", slot);
+	}
 	metrics_add_label(out, "address",
 			  listener_describe(&socket->listener, address, sizeof(address)));
 	buf_printf(out, "} %llu\n", (unsigned long long)value);

@@ -217,8 +217,11 @@ static void prepare_removed(struct engine *engine, const struct wish *wish)
 static int prepare_check_descriptors(struct engine *engine)
 {
 	struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
-	uint64_t needed = PREPARE_FDS_BASE + engine->undertaking.config->config->n_sockets;
+	const struct config *config = engine->undertaking.config->config;
+	uint64_t needed = PREPARE_FDS_BASE;
 
+	for (size_t n = 0; n < config->n_sockets; n++)
+		needed += config_socket_count(config, &config->sockets[n]);
 	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
 		const struct pool_change *change = &engine->undertaking.changes[p];
 
@@ -242,6 +245,19 @@ static int prepare_sockets(struct engine *engine, const struct pool_spec *only)
 
 	if (r < 0)
 		prepare_refuse(&engine->undertaking, r, "%s",
+			       why.data != NULL ? why.data : strerror(-r));
+	buf_free(&why);
+	return r;
+}
+
+static int prepare_slots(struct engine *engine, uint32_t p, uint32_t size)
+{
+	struct buf why = {0};
+	int r = sockets_open_slots(engine, engine->pools[p].current, size, &why);
+
+	if (r < 0)
+		prepare_refuse(&engine->undertaking, r, "pool %s cannot have %u workers: %s",
+			       engine->pools[p].name, size,
 			       why.data != NULL ? why.data : strerror(-r));
 	buf_free(&why);
 	return r;
@@ -363,6 +379,9 @@ static int prepare_scale(struct engine *engine, const struct wish *wish)
 		    undertaking, -ERANGE,
 		    "pool %s: %u workers leave no room for a reload within max_processes = %u",
 		    wish->pool, wish->workers, spec->max_processes);
+	r = prepare_slots(engine, p, wish->workers);
+	if (r < 0)
+		return r;
 	change = &undertaking->changes[p];
 	change->kind = CHANGE_SCALE;
 	change->reason = END_SCALE;

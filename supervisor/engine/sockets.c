@@ -10,17 +10,15 @@
 #include "engine/events.h"
 #include "engine/manager.h"
 
-/* A removed socket's old workers drain already; its last clients get this long to be accepted. */
-#define SOCKETS_CLOSE_AFTER  (250 * USEC_PER_MSEC)
-#define SOCKETS_QUIESCE_LOOK (20 * USEC_PER_MSEC)
-
 /* ---- identity ---- */
 
-static char *sockets_identity(const struct socket_spec *spec)
+char *sockets_identity(const struct socket_spec *spec)
 {
 	char *text = NULL;
 	int r = -1;
 
+	if (spec->per_slot)
+		return strdup(spec->listen);
 	switch (spec->kind) {
 	case SOCKET_TCP:
 		r = asprintf(&text, "tcp %s %u", spec->host, spec->port);
@@ -38,7 +36,7 @@ static char *sockets_identity(const struct socket_spec *spec)
 	return r == -1 ? NULL : text;
 }
 
-static struct engine_socket *sockets_find(struct engine *engine, const struct socket_spec *spec)
+struct engine_socket *sockets_find(struct engine *engine, const struct socket_spec *spec)
 {
 	cleanup_free char *identity = sockets_identity(spec);
 
@@ -49,16 +47,24 @@ static struct engine_socket *sockets_find(struct engine *engine, const struct so
 	return NULL;
 }
 
-struct engine_socket *sockets_get(struct engine *engine, const struct socket_spec *spec)
+bool sockets_get(struct engine *engine, const struct socket_spec *spec,
+		 struct version_socket *ret_socket)
 {
-	struct engine_socket *socket = sockets_find(engine, spec);
+	struct version_socket socket = {.shared = NULL};
 
-	if (socket != NULL)
-		socket->refs++;
-	return socket;
+	if (spec->per_slot)
+		socket.slots = slots_find(engine, spec);
+	else
+		socket.shared = sockets_find(engine, spec);
+	if (socket.shared != NULL)
+		socket.shared->refs++;
+	if (socket.slots != NULL)
+		socket.slots->refs++;
+	*ret_socket = socket;
+	return socket.shared != NULL || socket.slots != NULL;
 }
 
-void sockets_put(struct engine_socket *socket)
+void sockets_unref(struct engine_socket *socket)
 {
 	if (socket == NULL || --socket->refs > 0)
 		return;
@@ -68,14 +74,14 @@ void sockets_put(struct engine_socket *socket)
 	free(socket);
 }
 
-/* Out of the list; closed before. Versions that refer to it keep an empty shell. */
-static void sockets_drop(struct engine *engine, struct engine_socket *socket)
+void sockets_drop(struct engine *engine, struct engine_socket *socket)
 {
 	for (struct engine_socket **link = &engine->sockets; *link != NULL; link = &(*link)->next)
 		if (*link == socket) {
 			*link = socket->next;
 			socket->next = NULL;
-			sockets_put(socket);
+			slots_forget(engine, socket);
+			sockets_unref(socket);
 			return;
 		}
 }
@@ -114,23 +120,47 @@ static void sockets_end(struct engine *engine, struct engine_socket *socket)
 	if (socket->passed || socket->stored != NULL)
 		sockets_give_back(engine, socket);
 	else
-		listener_close(&socket->listener);
+		listener_shutdown(&socket->listener); /* a worker that still goes may hold it */
 }
 
-static int sockets_open_one(struct engine *engine, const struct socket_spec *spec, struct buf *why)
+/* It was taken out of the configuration a moment ago, and its last workers have not left yet. Of a
+ * Unix socket the path is gone: a new one takes it. */
+static struct engine_socket *sockets_revive(struct engine *engine, const char *identity)
 {
-	struct engine_socket *socket = calloc(1, sizeof(*socket));
+	for (struct engine_socket *socket = engine->sockets; socket != NULL; socket = socket->next)
+		if (socket->closing && socket->listener.path == NULL &&
+		    strcmp(socket->identity, identity) == 0 &&
+		    listener_accept_again(&socket->listener) == 0 &&
+		    listener_watch_add(engine->watch_fd, &socket->listener, socket->id) == 0) {
+			socket->closing = false;
+			socket->fresh = socket->revived = true;
+			return socket;
+		}
+	return NULL;
+}
+
+int sockets_open_one(struct engine *engine, const struct socket_spec *spec, struct buf *why,
+		     struct engine_socket **ret_socket)
+{
+	cleanup_free char *identity = sockets_identity(spec);
+	struct engine_socket *socket = identity != NULL ? sockets_revive(engine, identity) : NULL;
 	struct listener_spec listener = sockets_listener_spec(spec);
 	cleanup_free char *error = NULL;
 	int r;
 
+	if (socket != NULL) {
+		*ret_socket = socket;
+		return 0;
+	}
+	socket = calloc(1, sizeof(*socket));
 	if (socket == NULL)
 		return -ENOMEM;
 	*socket = (struct engine_socket){
 	    .refs = 1,
 	    .id = ++engine->socket_ids,
 	    .name = strdup(spec->name),
-	    .identity = sockets_identity(spec),
+	    .identity = TAKE_PTR(identity),
+	    .slot = CORE_NONE,
 	    .listener = {.fd = -1},
 	    .fresh = true,
 	    .ipv6_only = spec->ipv6_only,
@@ -149,17 +179,17 @@ static int sockets_open_one(struct engine *engine, const struct socket_spec *spe
 	if (r < 0) {
 		buf_printf(why, "socket %s: %s", spec->name, error != NULL ? error : strerror(-r));
 		sockets_end(engine, socket);
-		sockets_put(socket);
+		sockets_unref(socket);
 		return r;
 	}
 	socket->next = engine->sockets;
 	engine->sockets = socket;
+	*ret_socket = socket;
 	return 0;
 }
 
-/* It is open already; but what was decided when it was bound cannot be changed. */
-static int sockets_check_kept(const struct engine_socket *socket, const struct socket_spec *spec,
-			      struct buf *why)
+int sockets_check_kept(const struct engine_socket *socket, const struct socket_spec *spec,
+		       struct buf *why)
 {
 	const char *key = socket->ipv6_only != spec->ipv6_only ? "ipv6_only"
 			  : socket->freebind != spec->freebind ? "freebind"
@@ -191,13 +221,20 @@ int sockets_open(struct engine *engine, const struct config *config, const struc
 
 	for (size_t n = 0; r == 0 && n < config->n_sockets; n++) {
 		const struct socket_spec *spec = &config->sockets[n];
-		const struct engine_socket *socket;
+		struct engine_socket *socket;
 
 		if (!sockets_is_wanted(only, spec->name))
 			continue;
+		if (spec->per_slot) {
+			r = slots_open(engine, spec,
+				       only != NULL ? only->workers
+						    : config_socket_count(config, spec),
+				       false, why);
+			continue;
+		}
 		socket = sockets_find(engine, spec);
 		r = socket != NULL ? sockets_check_kept(socket, spec, why)
-				   : sockets_open_one(engine, spec, why);
+				   : sockets_open_one(engine, spec, why, &socket);
 	}
 	if (r < 0)
 		sockets_undo(engine);
@@ -213,9 +250,14 @@ void sockets_undo(struct engine *engine)
 		if (!socket->fresh)
 			continue;
 		sockets_unwatch(engine, socket);
+		if (socket->revived) {
+			sockets_refuse_one(engine, socket);
+			continue;
+		}
 		sockets_end(engine, socket);
 		sockets_drop(engine, socket);
 	}
+	slots_sweep(engine);
 }
 
 static bool sockets_is_used(const struct engine *engine, const struct engine_socket *socket)
@@ -227,7 +269,9 @@ static bool sockets_is_used(const struct engine *engine, const struct engine_soc
 		if (version == NULL || state == POOL_FREE || state == POOL_RETIRING)
 			continue;
 		for (size_t n = 0; n < version->spec->n_sockets; n++)
-			if (version->sockets[n] == socket)
+			if (version->sockets[n].shared == socket ||
+			    slots_are_using(version->sockets[n].slots, socket,
+					    engine->model->pools[p].size))
 				return true;
 	}
 	return false;
@@ -236,10 +280,12 @@ static bool sockets_is_used(const struct engine *engine, const struct engine_soc
 static const struct socket_spec *sockets_spec_of(const struct config *config,
 						 const struct engine_socket *socket)
 {
-	for (size_t n = 0; n < config->n_sockets; n++) {
+	const char *wanted = socket->slots != NULL ? socket->slots->identity : socket->identity;
+
+	for (size_t n = 0; config != NULL && n < config->n_sockets; n++) {
 		cleanup_free char *identity = sockets_identity(&config->sockets[n]);
 
-		if (identity != NULL && strcmp(identity, socket->identity) == 0)
+		if (identity != NULL && strcmp(identity, wanted) == 0)
 			return &config->sockets[n];
 	}
 	return NULL;
@@ -262,18 +308,19 @@ static void sockets_update(struct engine_socket *socket, const struct socket_spe
 		    socket->name, error != NULL ? error : strerror(-r));
 }
 
-static void sockets_begin_close(struct engine *engine, struct engine_socket *socket)
+static void sockets_begin_close(struct engine *engine, struct engine_socket *socket,
+				bool configured)
 {
 	char text[LISTENER_TEXT_MAX];
 
-	socket->closing = true;
 	sockets_unwatch(engine, socket);
 	sockets_unstore(socket);
-	listener_refuse(&socket->listener);
+	sockets_refuse_one(engine, socket);
 	events_tell(engine, HAPPENING("socket-closed", LOG_LEVEL_NOTICE, .reason = socket->name),
-		    "socket %s (%s) is no longer configured: closing it", socket->name,
-		    listener_describe(&socket->listener, text, sizeof(text)));
-	engine_arm(engine->closing_event, SOCKETS_CLOSE_AFTER);
+		    "socket %s (%s) %s: closing it", socket->name,
+		    listener_describe(&socket->listener, text, sizeof(text)),
+		    configured ? "is of a slot that is no longer there"
+			       : "is no longer configured");
 }
 
 /* The service manager keeps it open, and another reload may want it. */
@@ -295,17 +342,21 @@ void sockets_commit(struct engine *engine, const struct config *config)
 	char text[LISTENER_TEXT_MAX];
 	struct engine_socket *next;
 
+	if (config != NULL)
+		slots_assign(engine, config);
 	for (struct engine_socket *socket = engine->sockets; socket != NULL; socket = next) {
 		const struct socket_spec *spec = sockets_spec_of(config, socket);
+		bool may_stay = engine->undertaking.start ||
+				(socket->slots == NULL && (spec != NULL || config == NULL));
 
 		next = socket->next;
 		if (socket->closing)
 			continue;
-		if (spec == NULL && !sockets_is_used(engine, socket)) {
+		if (!may_stay && !sockets_is_used(engine, socket)) {
 			if (socket->passed)
 				sockets_let_go(engine, socket);
 			else
-				sockets_begin_close(engine, socket);
+				sockets_begin_close(engine, socket, spec != NULL || config == NULL);
 			continue;
 		}
 		if (socket->fresh)
@@ -319,102 +370,15 @@ void sockets_commit(struct engine *engine, const struct config *config)
 			sockets_update(socket, spec);
 		else if (socket->fresh)
 			sockets_file_watch(engine, socket);
-		socket->fresh = false;
+		socket->fresh = socket->revived = false;
 	}
+	slots_sweep(engine);
 	if (engine->undertaking.start)
 		sockets_forget_passed(engine);
 	manager_changed(engine);
 }
 
-void sockets_close_removed(evutil_socket_t fd, short what, void *arg)
-{
-	struct engine *engine = arg;
-	struct engine_socket *next;
-
-	(void)fd;
-	(void)what;
-	for (struct engine_socket *socket = engine->sockets; socket != NULL; socket = next) {
-		next = socket->next;
-		if (!socket->closing)
-			continue;
-		listener_shutdown(&socket->listener);
-		sockets_drop(engine, socket);
-	}
-}
-
-/* ---- the end ---- */
-
-static bool sockets_has_queue(const struct engine *engine, const struct engine_socket *socket)
-{
-	return !sockets_outlives_us(engine, socket) && socket->listener.type == SOCK_STREAM;
-}
-
-static bool sockets_queues_empty(const struct engine *engine)
-{
-	for (const struct engine_socket *socket = engine->sockets; socket != NULL;
-	     socket = socket->next)
-		if (sockets_has_queue(engine, socket) && listener_has_queue(&socket->listener))
-			return false;
-	return true;
-}
-
-/* Two looks in a row: the last handshakes of the network may still be on their way. */
-void sockets_quiesce_look(evutil_socket_t fd, short what, void *arg)
-{
-	struct engine *engine = arg;
-
-	(void)fd;
-	(void)what;
-	if (engine->model->state != INSTANCE_QUIESCING)
-		return;
-	engine->quiesce_empty = sockets_queues_empty(engine) ? engine->quiesce_empty + 1 : 0;
-	if (engine->quiesce_empty >= 2)
-		engine_post(engine, &(struct core_event){.kind = EVENT_QUEUES_EMPTY});
-	else
-		engine_arm(engine->quiesce_event, SOCKETS_QUIESCE_LOOK);
-}
-
-void sockets_refuse(struct engine *engine)
-{
-	bool queues = false;
-
-	engine->refusing = true;
-	for (struct engine_socket *socket = engine->sockets; socket != NULL;
-	     socket = socket->next) {
-		bool kept = sockets_outlives_us(engine, socket) || socket->closing;
-		int r = kept ? 0 : listener_refuse(&socket->listener);
-
-		sockets_file_unwatch(engine, socket);
-		if (r < 0)
-			log_info("socket %s: new clients cannot be kept out before its workers "
-				 "drain (%s); "
-				 "they are refused when it is closed",
-				 socket->name, strerror(-r));
-		queues = queues || sockets_has_queue(engine, socket);
-	}
-	engine->quiesce_empty = 0;
-	if (queues)
-		engine_arm(engine->quiesce_event, 0);
-	else
-		engine_post(engine, &(struct core_event){.kind = EVENT_QUEUES_EMPTY});
-}
-
-void sockets_shutdown(struct engine *engine)
-{
-	engine->refusing = true;
-	while (engine->sockets != NULL) {
-		struct engine_socket *socket = engine->sockets;
-
-		sockets_unwatch(engine, socket);
-		if (sockets_outlives_us(engine, socket)) {
-			listener_let_go(&socket->listener);
-		} else {
-			sockets_unstore(socket); /* first: a copy elsewhere would go on listening */
-			listener_shutdown(&socket->listener);
-		}
-		sockets_drop(engine, socket);
-	}
-}
+/* ---- all of it ---- */
 
 int sockets_new(struct engine *engine)
 {
@@ -434,6 +398,7 @@ void sockets_free(struct engine *engine)
 {
 	sockets_shutdown(engine);
 	sockets_files_free(engine);
+	slots_free(engine);
 	if (engine->watch_event != NULL)
 		event_free(engine->watch_event);
 	engine->watch_event = NULL;

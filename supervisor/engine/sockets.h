@@ -16,11 +16,18 @@ void sockets_free(struct engine *engine);
  */
 int sockets_open(struct engine *engine, const struct config *config, const struct pool_spec *only,
 		 struct buf *why);
-/* The open socket of that identity, with a reference; NULL: there is none. */
-struct engine_socket *sockets_get(struct engine *engine, const struct socket_spec *spec);
-void sockets_put(struct engine_socket *socket);
-/* The transaction is good: names and options as config says; what nobody uses any more is closed,
- * soon. */
+/* The open socket of that identity, or those of its slots, with a reference; false: there is none.
+ */
+bool sockets_get(struct engine *engine, const struct socket_spec *spec,
+		 struct version_socket *ret_socket);
+void sockets_put(struct version_socket *socket);
+/* The nth socket of the version for a worker of that slot; NULL: there is none. */
+struct engine_socket *sockets_of(const struct version *version, size_t n, uint32_t slot);
+/* Opens what a pool of that version needs to have size slots, as sockets_open() does. */
+int sockets_open_slots(struct engine *engine, const struct version *version, uint32_t size,
+		       struct buf *why);
+/* The transaction is good: names and options as config says (NULL: nothing was read, and only slots
+ * came or went); what nobody uses any more is closed, soon. */
 void sockets_commit(struct engine *engine, const struct config *config);
 /* It is not: what it opened is closed. */
 void sockets_undo(struct engine *engine);
@@ -62,6 +69,42 @@ void sockets_files_free(struct engine *engine);
 void sockets_file_watch(struct engine *engine, struct engine_socket *socket);
 void sockets_file_look(struct engine *engine, struct engine_socket *socket);
 void sockets_file_unwatch(struct engine *engine, struct engine_socket *socket);
+
+/* ---- sockets_close.c, for sockets.c ---- */
+
+/* First step of closing one that was used; the rest follows by itself. */
+void sockets_refuse_one(struct engine *engine, struct engine_socket *socket);
+/* Out of the list; closed before. Versions that refer to it keep an empty shell. */
+void sockets_drop(struct engine *engine, struct engine_socket *socket);
+
+/* For sockets_slots.c. */
+char *sockets_identity(const struct socket_spec *spec);
+struct engine_socket *sockets_find(struct engine *engine, const struct socket_spec *spec);
+/* Opens it, into the list. 0, or -errno with a sentence. */
+int sockets_open_one(struct engine *engine, const struct socket_spec *spec, struct buf *why,
+		     struct engine_socket **ret_socket);
+/* It is open already; but what was decided when it was bound cannot be changed: -EBUSY. */
+int sockets_check_kept(const struct engine_socket *socket, const struct socket_spec *spec,
+		       struct buf *why);
+void sockets_unref(struct engine_socket *socket);
+
+/* ---- sockets_slots.c, for sockets.c ---- */
+
+/* Those of the first n slots are open, or opened now (strict: none may be another section's). */
+int slots_open(struct engine *engine, const struct socket_spec *spec, uint32_t n, bool strict,
+	       struct buf *why);
+struct slot_sockets *slots_find(struct engine *engine, const struct socket_spec *spec);
+/* Is it that of a slot that the pool of this version has? */
+bool slots_are_using(const struct slot_sockets *slots, const struct engine_socket *socket,
+		     uint32_t size);
+/* Does a worker still have it that was given it before it began to be closed? */
+bool slots_is_held(const struct engine *engine, const struct engine_socket *socket);
+/* The committed configuration's: whose are they now? */
+void slots_assign(struct engine *engine, const struct config *config);
+/* The socket goes; and lists that no version refers to. */
+void slots_forget(struct engine *engine, const struct engine_socket *socket);
+void slots_sweep(struct engine *engine);
+void slots_free(struct engine *engine);
 
 /* Callbacks of the engine's events. */
 void sockets_watched(evutil_socket_t fd, short what, void *arg);

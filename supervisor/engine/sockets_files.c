@@ -151,8 +151,10 @@ static void files_restore(struct engine *engine, struct engine_socket *socket)
 		    engine,
 		    HAPPENING("socket-file-restored", LOG_LEVEL_WARNING, .reason = socket->name),
 		    "socket %s: its file %s was deleted; %s", socket->name, socket->listener.path,
-		    anew ? "there is a new one, the pools that use it are being restarted"
-			 : "it is back, and nobody who had connected noticed");
+		    anew && socket->slots != NULL
+			? "there is a new one, the workers of its slot are being restarted"
+		    : anew ? "there is a new one, the pools that use it are being restarted"
+			   : "it is back, and nobody who had connected noticed");
 	}
 	if (anew)
 		sockets_replaced(engine, socket, "a socket whose file was deleted");

@@ -34,7 +34,7 @@ static void sockets_describe_suspect(struct engine *engine, struct buf *out)
 		buf_add_str(out, "one of its workers");
 }
 
-/* Every worker still holds the one before. */
+/* Every worker still holds the one before, or the workers of its slot. */
 static void sockets_restart_pools(struct engine *engine, const struct engine_socket *socket,
 				  const char *by)
 {
@@ -45,7 +45,10 @@ static void sockets_restart_pools(struct engine *engine, const struct engine_soc
 		if (version == NULL || engine->model->pools[p].state != POOL_ACTIVE)
 			continue;
 		for (size_t n = 0; n < version->spec->n_sockets; n++) {
-			if (version->sockets[n] != socket)
+			bool of_slot = slots_are_using(version->sockets[n].slots, socket,
+						       engine->model->pools[p].size);
+
+			if (version->sockets[n].shared != socket && !of_slot)
 				continue;
 			wish = calloc(1, sizeof(*wish));
 			if (wish == NULL)
@@ -53,7 +56,7 @@ static void sockets_restart_pools(struct engine *engine, const struct engine_soc
 			*wish = (struct wish){
 			    .kind = WISH_RESTART,
 			    .pool = strdup(engine->pools[p].name),
-			    .slot = CORE_NONE,
+			    .slot = of_slot ? socket->slot : CORE_NONE,
 			    .by = strdup(by),
 			};
 			engine_wish(engine, wish);
@@ -100,7 +103,10 @@ static void sockets_mend(struct engine *engine, struct engine_socket *socket)
 		    engine, HAPPENING("socket-mended", LOG_LEVEL_WARNING, .reason = socket->name),
 		    "socket %s (%s) was shut down by %s; it listens again%s (%u times so far)",
 		    socket->name, text, suspect.data,
-		    replaced ? ", the pools that use it are being restarted" : "", socket->mended);
+		    !replaced		    ? ""
+		    : socket->slots == NULL ? ", the pools that use it are being restarted"
+					    : ", the workers of its slot are being restarted",
+		    socket->mended);
 		if (replaced)
 			sockets_replaced(engine, socket, "a socket that was shut down");
 	}

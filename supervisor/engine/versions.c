@@ -51,7 +51,7 @@ void version_unref(struct version *version)
 	if (version == NULL || --version->refs > 0)
 		return;
 	for (size_t n = 0; version->sockets != NULL && n < version->spec->n_sockets; n++)
-		sockets_put(version->sockets[n]);
+		sockets_put(&version->sockets[n]);
 	free(version->sockets);
 	for (size_t n = 0; n < version->n_file_env; n++)
 		free(version->file_env[n]);
@@ -202,8 +202,7 @@ static int version_find_sockets(struct engine *engine, struct version *version, 
 		const struct socket_spec *socket =
 		    config_find_socket(version->config->config, spec->sockets[n]);
 
-		version->sockets[n] = socket != NULL ? sockets_get(engine, socket) : NULL;
-		if (version->sockets[n] != NULL)
+		if (socket != NULL && sockets_get(engine, socket, &version->sockets[n]))
 			continue;
 		buf_printf(why, "socket '%s' is not open", spec->sockets[n]);
 		return -ENOENT;
@@ -364,7 +363,8 @@ static bool version_same_sockets(const struct version *a, const struct version *
 	if (a->spec->n_sockets != b->spec->n_sockets)
 		return false;
 	for (size_t n = 0; n < a->spec->n_sockets; n++)
-		if (a->sockets[n] != b->sockets[n])
+		if (a->sockets[n].shared != b->sockets[n].shared ||
+		    a->sockets[n].slots != b->sockets[n].slots)
 			return false;
 	return true;
 }

@@ -269,6 +269,8 @@ void wishes_commit(struct engine *engine)
 	}
 	if (undertaking->kind == WISH_RELOAD && !undertaking->start)
 		sockets_commit(engine, undertaking->config->config);
+	else if (undertaking->kind == WISH_SCALE)
+		sockets_commit(engine, NULL);
 	outcome_free(engine->last_outcome);
 	engine->last_outcome = NULL;
 	outcome_tell(engine, outcome_committed(engine));

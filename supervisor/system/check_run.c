@@ -141,24 +141,56 @@ static bool holds_socket(const struct runner *runner, const struct socket_spec *
 	return false;
 }
 
+/* Of a socket with `%n`, the addresses of those slots that the instance has. */
+static void take_slots(const struct config *config, const struct socket_spec *spec,
+		       const struct runner *runner, struct config *held)
+{
+	uint32_t n = config_socket_count(config, spec);
+
+	for (uint32_t slot = 0; slot < n; slot++) {
+		struct socket_spec *at = &held->sockets[held->n_sockets];
+		cleanup_buf struct buf why = {.data = NULL};
+
+		if (config_socket_at(spec, slot, at, &why) < 0)
+			return;
+		if (holds_socket(runner, at))
+			held->n_sockets++;
+		else
+			config_socket_at_free(at);
+	}
+}
+
+static void free_held(const struct config *config, struct config *held)
+{
+	for (size_t i = 0; i < held->n_sockets; i++)
+		if (config_find_socket(config, held->sockets[i].name)->per_slot)
+			config_socket_at_free(&held->sockets[i]);
+	free(held->sockets);
+}
+
 /*
  * Of what the new configuration wants, that which the instance has already: its addresses are no
- * conflict. The strings stay the configuration's; only the list of sockets is new, and the
- * caller's.
+ * conflict. The strings stay the configuration's (but for slots); only the list of sockets is new,
+ * and the caller's: free_held().
  */
 static int take_held(const struct config *config, const struct runner *runner,
 		     struct config *ret_held)
 {
 	struct config held = *config;
+	size_t size = 1;
 
 	held.n_pools = 0;
 	held.pools = NULL;
 	held.n_sockets = 0;
-	held.sockets = calloc(config->n_sockets + 1, sizeof(*held.sockets));
+	for (size_t i = 0; i < config->n_sockets; i++)
+		size += config_socket_count(config, &config->sockets[i]);
+	held.sockets = calloc(size, sizeof(*held.sockets));
 	if (held.sockets == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < config->n_sockets; i++)
-		if (holds_socket(runner, &config->sockets[i]))
+		if (config->sockets[i].per_slot)
+			take_slots(config, &config->sockets[i], runner, &held);
+		else if (holds_socket(runner, &config->sockets[i]))
 			held.sockets[held.n_sockets++] = config->sockets[i];
 	if (held.supervisor.status_listen != NULL &&
 	    !holds_inet(runner, held.supervisor.status_host, held.supervisor.status_port,
@@ -184,7 +216,7 @@ static int check_beside(const struct config *config, const char *control_socket,
 	}
 	if (r == 0)
 		r = check_world(config, &context, problems, summary);
-	free(held.sockets);
+	free_held(config, &held);
 	buf_printf(&unit, "handover@%s.service", config->instance);
 	check_unit(config, unit.data, problems, summary);
 	return r;

@@ -22,6 +22,32 @@ static bool is_same_text(const char *a, const char *b)
 	return a != NULL && b != NULL && strcasecmp(a, b) == 0;
 }
 
+static bool is_same_address(const struct socket_spec *a, const struct socket_spec *b)
+{
+	if (a->kind != b->kind)
+		return false;
+	if (a->kind == SOCKET_UNIX)
+		return strcmp(a->path, b->path) == 0;
+	return a->host != NULL && a->port == b->port && is_same_text(a->host, b->host);
+}
+
+/* Is it among the addresses of a section with `%n`, of that many slots? */
+static bool is_one_of(const struct socket_spec *spec, const struct socket_spec *slots, uint32_t n)
+{
+	struct socket_spec other;
+	bool same = false;
+
+	for (uint32_t slot = 0; !same && slot < n && slots->kind == spec->kind; slot++) {
+		cleanup_buf struct buf why = {.data = NULL};
+
+		if (config_socket_at(slots, slot, &other, &why) < 0)
+			return false;
+		same = is_same_address(spec, &other);
+		config_socket_at_free(&other);
+	}
+	return same;
+}
+
 /* Does the running instance have this address? Then it will keep it, and nobody can bind it now. */
 static bool is_ours(const struct check *check, const struct socket_spec *spec)
 {
@@ -31,12 +57,8 @@ static bool is_ours(const struct check *check, const struct socket_spec *spec)
 
 	for (i = 0; running != NULL && i < running->n_sockets; i++) {
 		other = &running->sockets[i];
-		if (other->kind != spec->kind)
-			continue;
-		if (spec->kind == SOCKET_UNIX && strcmp(spec->path, other->path) == 0)
-			return true;
-		if (spec->host != NULL && spec->port == other->port &&
-		    is_same_text(spec->host, other->host))
+		if (other->per_slot ? is_one_of(spec, other, config_socket_count(running, other))
+				    : is_same_address(spec, other))
 			return true;
 	}
 	return false;
@@ -132,7 +154,7 @@ static void check_unix(const struct check *check, const struct socket_spec *spec
 		check_existing_path(check, spec, &st);
 }
 
-void check_socket(const struct check *check, const struct socket_spec *spec)
+static void check_one(const struct check *check, const struct socket_spec *spec)
 {
 	switch (spec->kind) {
 	case SOCKET_TCP:
@@ -145,6 +167,25 @@ void check_socket(const struct check *check, const struct socket_spec *spec)
 	case SOCKET_SYSTEMD:
 		/* Only the service manager that starts us knows. */
 		break;
+	}
+}
+
+void check_socket(const struct check *check, const struct socket_spec *spec)
+{
+	uint32_t n = config_socket_count(check->config, spec);
+	struct socket_spec at;
+
+	for (uint32_t slot = 0; slot < n; slot++) {
+		cleanup_buf struct buf why = {.data = NULL};
+
+		if (!spec->per_slot)
+			check_one(check, spec);
+		else if (config_socket_at(spec, slot, &at, &why) < 0)
+			return; /* config_read() has said so */
+		else {
+			check_one(check, &at);
+			config_socket_at_free(&at);
+		}
 	}
 }
 
@@ -186,7 +227,9 @@ void check_descriptors(const struct check *check)
 	struct rlimit limit;
 	size_t i;
 
-	least = most = OWN + check->config->n_sockets;
+	least = most = OWN;
+	for (i = 0; i < check->config->n_sockets; i++)
+		least = most += config_socket_count(check->config, &check->config->sockets[i]);
 	for (i = 0; i < check->config->n_pools; i++) {
 		pool = &check->config->pools[i];
 		least += PER_WORKER * (pool->workers + config_surge(pool));

@@ -30,6 +30,19 @@ static const char *ready_word(const struct pool_spec *pool)
 	return "";
 }
 
+static void summarize_socket(const struct config *config, const struct socket_spec *spec,
+			     struct buf *out)
+{
+	uint32_t n = config_socket_count(config, spec);
+
+	buf_printf(out, "socket %s: %s", spec->name, spec->listen);
+	if (spec->per_slot && n > 1)
+		buf_printf(out, ", for slots 0 to %u", n - 1);
+	else if (spec->per_slot)
+		buf_add_str(out, n == 1 ? ", for slot 0" : ", for no slot");
+	buf_add_str(out, "\n");
+}
+
 static void summarize_pool(const struct pool_spec *pool, struct buf *out)
 {
 	size_t i;
@@ -79,8 +92,7 @@ void check_summarize(const struct config *config, struct buf *out)
 
 	buf_printf(out, "instance %s\n", config->instance);
 	for (i = 0; i < config->n_sockets; i++)
-		buf_printf(out, "socket %s: %s\n", config->sockets[i].name,
-			   config->sockets[i].listen);
+		summarize_socket(config, &config->sockets[i], out);
 	for (i = 0; i < config->n_pools; i++)
 		summarize_pool(&config->pools[i], out);
 	summarize_stop(config, out);

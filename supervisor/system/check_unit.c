@@ -78,9 +78,12 @@ static void judge_store(struct check *check, const struct systemd_unit *unit)
 	uint32_t own = 0;
 
 	for (size_t n = 0; n < config->n_sockets; n++) {
+		uint32_t before = own;
+
 		if (config->sockets[n].kind == SOCKET_SYSTEMD)
 			continue;
-		if (own++ == unit->store_max)
+		own += config_socket_count(config, &config->sockets[n]);
+		if (before <= unit->store_max && own > unit->store_max)
 			snprintf(check->title, sizeof(check->title), "socket:%s",
 				 config->sockets[n].name);
 	}

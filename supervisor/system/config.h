@@ -41,6 +41,8 @@ struct socket_spec {
 	struct config_place listen_place; /* of its `listen` */
 	char *listen;			  /* as written: "tcp://0.0.0.0:9000" */
 	enum socket_kind kind;
+	bool
+	    per_slot; /* `%n` in listen: a socket for each slot; host, port and path are slot 0's */
 	char *host; /* TCP, UDP: numeric address or "localhost"-like name, without brackets; "*" and
 		       "" are all addresses */
 	uint16_t port;	     /* TCP, UDP; never 0 */
@@ -220,6 +222,18 @@ char *config_instance_name(const char *path);
 unsigned config_surge(const struct pool_spec *pool);
 const struct pool_spec *config_find_pool(const struct config *config, const char *name);
 const struct socket_spec *config_find_socket(const struct config *config, const char *name);
+
+/*
+ * The address that a socket with `%n` has for a slot: a copy of spec with host, port and path of
+ * its own (config_socket_at_free()); the rest is still that of spec. 0, or -errno with a sentence
+ * ("slot 12: ...") where the result is no address.
+ */
+int config_socket_at(const struct socket_spec *spec, uint32_t slot, struct socket_spec *ret_spec,
+		     struct buf *why);
+void config_socket_at_free(struct socket_spec *spec);
+/* How many sockets a section makes: 1, or with `%n` one for each worker of the largest pool that
+ * uses it. */
+uint32_t config_socket_count(const struct config *config, const struct socket_spec *spec);
 
 /* What a changed value means at a reload. */
 enum config_effect {

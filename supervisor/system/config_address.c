@@ -163,10 +163,6 @@ static int read_unix(const char *path, struct socket_spec *spec, struct buf *why
 			   sizeof(address.sun_path) - 1);
 		return -EINVAL;
 	}
-	if (strchr(path, '%') != NULL) {
-		buf_printf(why, "%s: '%%' is not supported here by this version", QUOTE(path));
-		return -EINVAL;
-	}
 	if (path[strlen(path) - 1] == '/') {
 		buf_printf(why, "%s is a directory's name", QUOTE(path));
 		return -EINVAL;
@@ -197,9 +193,10 @@ static int read_systemd(const char *name, struct socket_spec *spec, struct buf *
 static int read_host(const char *address, enum socket_kind kind, struct socket_spec *spec,
 		     struct buf *why)
 {
-	/* A zone follows an address in brackets; elsewhere '%' begins a specifier. */
+	/* A zone follows an address in brackets; a port may have a specifier, and had it replaced.
+	 */
 	if (*address != '[' && strchr(address, '%') != NULL) {
-		buf_printf(why, "%s: '%%' is not supported here by this version", QUOTE(address));
+		buf_printf(why, "%s: a host has no '%%'; %%n may be in the port", QUOTE(address));
 		return -EINVAL;
 	}
 	spec->kind = kind;
@@ -221,14 +218,8 @@ static int explain_scheme(const char *text, struct buf *why)
 	return -EINVAL;
 }
 
-static int read_listen(const struct key *key, const char *text, void *object, struct buf *why)
+int config_parse_listen(const char *text, struct socket_spec *spec, struct buf *why)
 {
-	struct socket_spec *spec = object;
-
-	(void)key;
-	spec->listen = strdup(text);
-	if (spec->listen == NULL)
-		return -ENOMEM;
 	if (strncmp(text, "tcp://", 6) == 0)
 		return read_host(text + 6, SOCKET_TCP, spec, why);
 	if (strncmp(text, "udp://", 6) == 0)
@@ -240,12 +231,38 @@ static int read_listen(const struct key *key, const char *text, void *object, st
 	return explain_scheme(text, why);
 }
 
+static int read_listen(const struct key *key, const char *text, void *object, struct buf *why)
+{
+	struct socket_spec *spec = object;
+	cleanup_free char *first = NULL;
+	int r;
+
+	(void)key;
+	spec->listen = strdup(text);
+	if (spec->listen == NULL)
+		return -ENOMEM;
+	r = config_slots_check(text, &spec->per_slot, why);
+	if (r < 0)
+		return r;
+	first = config_slots_expand(text, 0);
+	if (first == NULL)
+		return -ENOMEM;
+	r = config_parse_listen(first, spec, why);
+	if (r < 0 && spec->per_slot)
+		buf_add_str(why, " (%n is 0 for the first slot)");
+	return r;
+}
+
 static void show_listen(const struct key *key, const void *object, struct buf *out)
 {
 	const struct socket_spec *spec = object;
 	cleanup_buf struct buf text = {.data = NULL};
 
 	(void)key;
+	if (spec->per_slot || (spec->kind == SOCKET_UNIX && strchr(spec->listen, '%') != NULL)) {
+		config_show_text(spec->listen, out);
+		return;
+	}
 	switch (spec->kind) {
 	case SOCKET_TCP:
 	case SOCKET_UDP:

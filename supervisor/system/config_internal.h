@@ -165,6 +165,17 @@ const char *config_compat_disagree(const struct pool_spec *pool, struct buf *out
 void config_verify(const struct config *config, struct config_problems *problems);
 void config_verify_sockets(const struct config *config, struct config_problems *problems);
 
+/* ---- config_slots.c ---- */
+
+/* Are the specifiers of a `listen` such as may be there, and is `%n` one of them? */
+int config_slots_check(const char *text, bool *ret_per_slot, struct buf *why);
+/* The text for one slot. Caller frees. NULL: no memory. */
+char *config_slots_expand(const char *text, uint32_t slot);
+/* The pool with the most workers of those that use the socket; NULL: none does. */
+const struct pool_spec *config_largest_user(const struct config *config, const char *name);
+/* config_address.c: an address without specifiers, into kind, host, port and path. */
+int config_parse_listen(const char *text, struct socket_spec *spec, struct buf *why);
+
 /* "'text'" with control characters made visible and its end cut off, for sentences. Returns out. */
 enum { CONFIG_QUOTE_MAX = 160 };
 char *config_quote(const char *text, char out[static CONFIG_QUOTE_MAX]);

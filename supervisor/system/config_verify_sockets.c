@@ -1,6 +1,7 @@
 /* config_verify_sockets.c - holds sockets against each other: addresses that collide, keys without
  * effect, nobody's sockets. */
 #include <arpa/inet.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -65,59 +66,171 @@ static const char *collision(const char *host_a, int ipv6_only_a, const char *ho
 	return tcp && is_overlap(&a, &b) ? "overlaps with" : NULL;
 }
 
-static const char *socket_collision(const struct socket_spec *a, const struct socket_spec *b)
+/* One address of a section: of those with `%n` there are several. */
+struct place {
+	const struct socket_spec *of;
+	uint32_t slot;
+	struct socket_spec at;
+};
+
+struct places {
+	struct place *list;
+	size_t n;
+};
+
+static void free_places(struct places *places)
 {
-	/* listen was missing or wrong, which has been said. */
-	if (a->kind != b->kind || (a->host == NULL && a->path == NULL) ||
-	    (b->host == NULL && b->path == NULL))
-		return NULL;
-	if (a->kind == SOCKET_UNIX || a->kind == SOCKET_SYSTEMD)
-		return strcmp(a->path, b->path) == 0 ? "is the same as" : NULL;
-	if (a->port != b->port || a->port == 0 || a->host == NULL || b->host == NULL)
-		return NULL;
-	return collision(a->host, a->ipv6_only, b->host, b->ipv6_only, a->kind == SOCKET_TCP);
+	for (size_t i = 0; i < places->n; i++)
+		if (places->list[i].of->per_slot)
+			config_socket_at_free(&places->list[i].at);
+	free(places->list);
 }
 
-static void verify_addresses(const struct config *config, struct config_problems *problems)
+/* The first slot for which there is no such address is told. */
+static void add_slots(struct places *places, const struct socket_spec *spec, uint32_t n,
+		      const struct config *config, struct config_problems *problems)
 {
-	const struct socket_spec *a, *b;
-	const char *how;
-	size_t i, j;
+	cleanup_buf struct buf why = {.data = NULL};
+	const struct pool_spec *pool;
 
-	for (i = 0; i < config->n_sockets; i++) {
-		a = &config->sockets[i];
-		for (j = 0; j < i; j++) {
-			b = &config->sockets[j];
-			how = socket_collision(a, b);
-			if (how != NULL)
-				config_problem_add(
-				    problems, &a->listen_place, false,
-				    "[socket:%s] listen: %s %s %s of [socket:%s] at %s:%u", a->name,
-				    a->listen, how, b->listen, b->name, b->listen_place.file,
-				    b->listen_place.line);
+	for (uint32_t slot = 0; slot < n; slot++) {
+		struct place *place = &places->list[places->n];
+
+		*place = (struct place){.of = spec, .slot = slot};
+		if (config_socket_at(spec, slot, &place->at, &why) == 0) {
+			places->n++;
+			continue;
 		}
+		pool = config_largest_user(config, spec->name);
+		config_problem_add(problems, &spec->listen_place, false,
+				   "[socket:%s] listen: %s, for %s (pool %s has %u workers)",
+				   spec->name, spec->listen, buf_text(&why), pool->name, n);
+		return;
 	}
 }
 
-static void verify_status_listen(const struct config *config, struct config_problems *problems)
+/* All addresses of the configuration; listen may be missing or wrong, which has been said. */
+static bool list_places(const struct config *config, struct config_problems *problems,
+			struct places *ret_places)
+{
+	const struct socket_spec *spec;
+	struct places places = {.n = 0};
+	size_t i, size = 1;
+
+	for (i = 0; i < config->n_sockets; i++)
+		size += config_socket_count(config, &config->sockets[i]);
+	places.list = calloc(size, sizeof(*places.list));
+	if (places.list == NULL)
+		return false;
+	for (i = 0; i < config->n_sockets; i++) {
+		spec = &config->sockets[i];
+		if (spec->host == NULL && spec->path == NULL)
+			continue;
+		if (spec->per_slot)
+			add_slots(&places, spec, config_socket_count(config, spec), config,
+				  problems);
+		else
+			places.list[places.n++] = (struct place){.of = spec, .at = *spec};
+	}
+	*ret_places = places;
+	return true;
+}
+
+static const char *describe_place(const struct place *place, struct buf *out)
+{
+	buf_add_str(out, place->of->listen);
+	if (place->of->per_slot && place->at.path != NULL)
+		buf_printf(out, " for slot %u (%s)", place->slot, place->at.path);
+	else if (place->of->per_slot)
+		buf_printf(out, " for slot %u (port %u)", place->slot, place->at.port);
+	return buf_text(out);
+}
+
+/* Only those of one kind and port, or path, can collide. */
+static int compare_keys(const struct socket_spec *a, const struct socket_spec *b)
+{
+	if (a->kind != b->kind)
+		return a->kind < b->kind ? -1 : 1;
+	if (a->kind == SOCKET_UNIX || a->kind == SOCKET_SYSTEMD)
+		return strcmp(a->path, b->path);
+	return (a->port > b->port) - (a->port < b->port);
+}
+
+static int compare_places(const void *one, const void *other)
+{
+	const struct place *a = one, *b = other;
+	int r = compare_keys(&a->at, &b->at);
+
+	return r != 0 ? r : (a->of > b->of) - (a->of < b->of);
+}
+
+static const char *place_collision(const struct place *a, const struct place *b)
+{
+	if (a->at.kind == SOCKET_UNIX || a->at.kind == SOCKET_SYSTEMD)
+		return "is the same as";
+	return collision(a->at.host, a->at.ipv6_only, b->at.host, b->at.ipv6_only,
+			 a->at.kind == SOCKET_TCP);
+}
+
+/* Two sections are told of once, however many slots of theirs collide. */
+struct told {
+	bool pairs[CONFIG_SOCKETS_MAX][CONFIG_SOCKETS_MAX];
+};
+
+static void verify_pair(const struct config *config, const struct place *a, const struct place *b,
+			struct told *told, struct config_problems *problems)
+{
+	bool *pair = &told->pairs[a->of - config->sockets][b->of - config->sockets];
+	cleanup_buf struct buf text_a = {.data = NULL}, text_b = {.data = NULL};
+	const char *how = *pair ? NULL : place_collision(a, b);
+
+	if (how == NULL)
+		return;
+	*pair = true;
+	config_problem_add(problems, &a->of->listen_place, false,
+			   "[socket:%s] listen: %s %s %s of [socket:%s] at %s:%u", a->of->name,
+			   describe_place(a, &text_a), how, describe_place(b, &text_b), b->of->name,
+			   b->of->listen_place.file, b->of->listen_place.line);
+}
+
+static void verify_addresses(const struct config *config, struct places *places,
+			     struct config_problems *problems)
+{
+	cleanup_free struct told *told = calloc(1, sizeof(*told));
+	size_t first = 0;
+
+	if (told == NULL)
+		return;
+	qsort(places->list, places->n, sizeof(*places->list), compare_places);
+	for (size_t i = 0; i < places->n; i++) {
+		if (compare_keys(&places->list[first].at, &places->list[i].at) != 0)
+			first = i;
+		for (size_t j = first; j < i; j++)
+			verify_pair(config, &places->list[i], &places->list[j], told, problems);
+	}
+}
+
+static void verify_status_listen(const struct config *config, const struct places *places,
+				 struct config_problems *problems)
 {
 	const struct supervisor_spec *supervisor = &config->supervisor;
 	const struct socket_spec *spec;
 	const char *how;
 	size_t i;
 
-	for (i = 0; supervisor->status_listen != NULL && i < config->n_sockets; i++) {
-		spec = &config->sockets[i];
-		if (spec->kind != SOCKET_TCP || spec->host == NULL ||
-		    spec->port != supervisor->status_port)
+	for (i = 0; supervisor->status_listen != NULL && i < places->n; i++) {
+		cleanup_buf struct buf text = {.data = NULL};
+
+		spec = &places->list[i].at;
+		if (spec->kind != SOCKET_TCP || spec->port != supervisor->status_port)
 			continue;
 		how = collision(supervisor->status_host, -1, spec->host, spec->ipv6_only, true);
 		if (how != NULL)
 			config_problem_add(
 			    problems, &supervisor->status_place, false,
 			    "[supervisor] status_listen: %s %s %s of [socket:%s] at %s:%u",
-			    supervisor->status_listen, how, spec->listen, spec->name,
-			    spec->listen_place.file, spec->listen_place.line);
+			    supervisor->status_listen, how, describe_place(&places->list[i], &text),
+			    spec->name, spec->listen_place.file, spec->listen_place.line);
 	}
 }
 
@@ -194,6 +307,7 @@ static bool is_used(const struct config *config, const char *name)
 void config_verify_sockets(const struct config *config, struct config_problems *problems)
 {
 	const struct socket_spec *spec;
+	struct places places;
 	size_t i, n = 0;
 
 	for (i = 0; i < config->values->n_sections; i++) {
@@ -203,11 +317,15 @@ void config_verify_sockets(const struct config *config, struct config_problems *
 		if (spec->host != NULL || spec->path != NULL)
 			verify_keys(spec, config->values->sections[i], problems);
 		if (!is_used(config, spec->name))
-			config_problem_add(
-			    problems, &spec->place, true,
-			    "[socket:%s] is used by no pool: clients that connect to it will hang",
-			    spec->name);
+			config_problem_add(problems, &spec->place, true,
+					   "[socket:%s] is used by no pool: %s", spec->name,
+					   spec->per_slot
+					       ? "there are no slots, so nothing is opened"
+					       : "clients that connect to it will hang");
 	}
-	verify_addresses(config, problems);
-	verify_status_listen(config, problems);
+	if (!list_places(config, problems, &places))
+		return;
+	verify_addresses(config, &places, problems);
+	verify_status_listen(config, &places, problems);
+	free_places(&places);
 }

@@ -425,6 +425,28 @@ def test_names_that_change_places(manager):
     assert not [m for m in manager.hear_all() if "FDSTOREREMOVE" in m]
 
 
+def test_those_of_slots_come_back_by_their_addresses(manager):
+    h, manager = manager
+    path = h.path("own-%n.sock")
+    h.socket("own", f"unix:{path}")
+    h.pool("api", rpc(), sockets="own", workers=2)
+    h.start(env=manager.env)
+    h.wait(lambda: manager.hear_all() and set(manager.store) == {"own.own", "own.own.2"}, "both in the store")
+    assert h.cli("scale", "api", "3").returncode == 0
+    h.wait(lambda: manager.hear_all() and set(manager.store) == {"own.own", "own.own.2", "own.own.3"}, "the third as well")
+    crash(h)
+    waiting = [Call(path.replace("%n", str(slot)), "info") for slot in (0, 1)]
+    start_again(h, **manager.giving_back())
+    assert [w.answer()["slot"] for w in waiting] == [0, 1], "who connected meanwhile is answered by the worker of that slot"
+    h.wait_log("notice a socket that was kept for us as 'own.own(.3)?' is no longer configured: closing it")
+    h.wait(lambda: manager.hear_all() and len(manager.store) == 2, "that of the slot that is gone to be given up")
+    h.stop()
+    for slot in (0, 1):
+        assert not is_refused(path.replace("%n", str(slot)))
+        os.unlink(path.replace("%n", str(slot)))
+    os.unlink(path.replace("%n", "2"))
+
+
 def test_a_start_that_fails_leaves_the_store_alone(manager):
     h, manager = manager
     port = h.socket("web")

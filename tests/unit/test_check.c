@@ -669,7 +669,8 @@ static void test_summary(void **state)
 	run_check(&reading,
 		  "[supervisor]\nlame_duck = 2s\n[socket:a]\nlisten = "
 		  "tcp://127.0.0.1:9000\n[socket:b]\nlisten = systemd:web\n"
-		  "[pool:api]\ncommand = @/script x\nready = notify\nsockets = a b\nworkers = "
+		  "[socket:c]\nlisten = tcp://127.0.0.1:9100+%n\n"
+		  "[pool:api]\ncommand = @/script x\nready = notify\nsockets = a b c\nworkers = "
 		  "4\ndrain_timeout = 1min\n"
 		  "stop_timeout = 6s\ndump_signal = SIGQUIT\ndrain_extend_max = 3s\n"
 		  "[pool:b]\ncommand = sh x\nready = delay:1s\n",
@@ -678,7 +679,8 @@ static void test_summary(void **state)
 		 "instance x\n"
 		 "socket a: tcp://127.0.0.1:9000\n"
 		 "socket b: systemd:web\n"
-		 "pool api: 4 workers of %s/script on a, b; ready when it says so, within 30 s; "
+		 "socket c: tcp://127.0.0.1:9100+%%n, for slots 0 to 3\n"
+		 "pool api: 4 workers of %s/script on a, b, c; ready when it says so, within 30 s; "
 		 "drains within 1 min at a reload, 6 s at a "
 		 "stop (and 3 s more if it asks), then SIGQUIT and 500 ms, then SIGKILL\n"
 		 "pool b: 1 worker of sh; ready after a delay, within 30 s; drains within 6 s at a "

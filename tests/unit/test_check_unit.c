@@ -54,6 +54,13 @@ static const struct row rows[] = {
     {POOL
      "sockets = a b\n[socket:a]\nlisten = tcp://127.0.0.1:2000\n[socket:b]\nlisten = systemd:b",
      UNIT("main", 90 * S, 90 * S, 1), NULL, ""},
+    {POOL "sockets = a b\nworkers = 3\n[socket:a]\nlisten = tcp://127.0.0.1:2000+%n\n"
+	  "[socket:b]\nlisten = tcp://127.0.0.1:1999",
+     UNIT("main", 90 * S, 90 * S, 2),
+     "[socket:a] listen: there are 4 sockets of our own, and handover@x.service has "
+     "FileDescriptorStoreMax=2: clients are refused while the master is restarted; set "
+     "FileDescriptorStoreMax=4 or more there",
+     ""},
     {POOL,
      {.name = "handover@x.service", .load = "not-found"},
      NULL,

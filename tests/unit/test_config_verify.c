@@ -159,6 +159,56 @@ static void test_addresses(void **state)
 		     "sockets = a\n");
 }
 
+/* A section that is held against another one with `%n`, for a pool of three. */
+static void test_addresses_of_slots(void **state)
+{
+	static const struct {
+		const char *slots, *other, *how;
+	} rows[] = {
+	    {"tcp://127.0.0.1:9000+%n", "tcp://127.0.0.1:9003", NULL},
+	    {"tcp://127.0.0.1:9000+%n", "udp://127.0.0.1:9001", NULL},
+	    {"tcp://127.0.0.1:9000+%n", "tcp://127.0.0.2:9001", NULL},
+	    {"tcp://127.0.0.1:9000+%n", "tcp://127.0.0.1:9002",
+	     "tcp://127.0.0.1:9002 is the same as tcp://127.0.0.1:9000+%n for slot 2 (port 9002)"},
+	    {"tcp://127.0.0.1:900%n", "tcp://0.0.0.0:9001",
+	     "tcp://0.0.0.0:9001 overlaps with tcp://127.0.0.1:900%n for slot 1 (port 9001)"},
+	    {"unix:/a-%n", "unix:/a-1", "unix:/a-1 is the same as unix:/a-%n for slot 1 (/a-1)"},
+	    {"unix:/a-%n", "unix:/a-3", NULL},
+	    {"tcp://127.0.0.1:9000+%n", "tcp://127.0.0.1:9002+%n",
+	     "tcp://127.0.0.1:9002+%n for slot 0 (port 9002) is the same as "
+	     "tcp://127.0.0.1:9000+%n for slot 2 (port 9002)"},
+	    {"tcp://127.0.0.1:9000+%n", "tcp://127.0.0.1:9003+%n", NULL},
+	};
+	char text[512], said[512];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		snprintf(text, sizeof(text),
+			 POOL "sockets = b a\nworkers = 3\n[socket:b]\nlisten = %s\n"
+			      "[socket:a]\nlisten = %s\n",
+			 rows[i].slots, rows[i].other);
+		snprintf(said, sizeof(said),
+			 "x.ini:9: [socket:a] listen: %s of [socket:b] at x.ini:7\n", rows[i].how);
+		assert_said(text, rows[i].how != NULL ? said : "");
+	}
+	assert_said("[supervisor]\nstatus_listen = 127.0.0.1:9001\n[socket:a]\n"
+		    "listen = tcp://127.0.0.1:9000+%n\n" POOL "sockets = a\nworkers = 2\n",
+		    "x.ini:2: [supervisor] status_listen: 127.0.0.1:9001 is the same as "
+		    "tcp://127.0.0.1:9000+%n for slot 1 (port 9001) of [socket:a] at x.ini:4\n");
+	/* the largest of the pools counts; the first slot without an address is told */
+	assert_said("[socket:a]\nlisten = tcp://127.0.0.1:65534+%n\n" POOL
+		    "sockets = a\n[pool:b]\ncommand = x\nready = notify\nsockets = a\n"
+		    "workers = 4\n",
+		    "x.ini:2: [socket:a] listen: tcp://127.0.0.1:65534+%n, for slot 2: '65536' is "
+		    "not a port between 1 and 65535 (pool b has 4 workers)\n");
+	assert_said("[socket:a]\nlisten = tcp://127.0.0.1:9000+%n\n" POOL,
+		    "x.ini:1: warning: [socket:a] is used by no pool: there are no slots, so "
+		    "nothing is opened\n");
+	assert_taken("[socket:a]\nlisten = tcp://127.0.0.1:1%n\n" POOL
+		     "sockets = a\nworkers = 1000\n[socket:b]\nlisten = unix:/b-%n\n"
+		     "[pool:b]\ncommand = x\nready = notify\nsockets = b\nworkers = 9000\n");
+}
+
 static void test_cross_ready(void **state)
 {
 	(void)state;
@@ -224,6 +274,7 @@ int main(void)
 	    cmocka_unit_test(test_compat),
 	    cmocka_unit_test(test_keys_without_effect),
 	    cmocka_unit_test(test_addresses),
+	    cmocka_unit_test(test_addresses_of_slots),
 	    cmocka_unit_test(test_cross_ready),
 	    cmocka_unit_test(test_cross_times),
 	    cmocka_unit_test(test_cross_numbers),
