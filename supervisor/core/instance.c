@@ -186,8 +186,12 @@ static void instance_free_retired(struct instance *instance, struct plan *plan)
 
 static void instance_settle(struct instance *instance, usec_t now, struct plan *plan)
 {
-	bool give_up = reload_advance(instance, now, plan);
+	bool give_up;
 
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++)
+		if (instance->pools[p].restores)
+			pool_restore_more(&instance->pools[p], now, plan);
+	give_up = reload_advance(instance, now, plan);
 	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++)
 		give_up = give_up || instance->pools[p].give_up;
 	if (give_up)

@@ -169,8 +169,10 @@ static void pool_slot_serves(struct pool *pool, uint32_t s, const struct worker 
 			pool_promote(pool, s, END_UNDO, now, plan);
 		else
 			rollout_worker_ready(pool, s, now, plan);
-	} else if (slot->crashes > 0) {
-		pool_slot_schedule(pool, s, usec_add(now, pool->params.restart_reset));
+	} else {
+		pool_slot_filled(pool, s);
+		if (slot->crashes > 0)
+			pool_slot_schedule(pool, s, usec_add(now, pool->params.restart_reset));
 	}
 }
 
@@ -201,8 +203,13 @@ void pool_worker_step(struct pool *pool, struct worker *worker, const struct wor
 	enum worker_state from = pool_apply(pool, worker, event, now, plan);
 	uint32_t s = worker->slot;
 
-	if (worker->state == from || s >= pool->size ||
-	    (pool->slots[s].current != before.ref.index && pool->slots[s].next != before.ref.index))
+	if (worker->state == from || s >= pool->size)
+		return;
+	if (worker->state == WORKER_GONE && pool->slots[s].leaving == before.ref.index) {
+		pool_slot_vacated(pool, s, now, plan);
+		return;
+	}
+	if (pool->slots[s].current != before.ref.index && pool->slots[s].next != before.ref.index)
 		return; /* who leaves has no slot any more */
 	before.reason = worker->reason;
 	if (worker->state == WORKER_SERVING)
@@ -236,7 +243,7 @@ void pool_open(struct pool *pool, uint64_t seed)
 	pool->max_processes = 0;
 	pool->served = 0;
 	pool->ready_once = false;
-	pool->give_up = false;
+	pool->give_up = pool->restores = false;
 	pool->seed = seed | 1;
 	pool->rollout = (struct rollout){.state = ROLLOUT_NONE, .deadline = USEC_INFINITY};
 }
@@ -274,9 +281,11 @@ void pool_kill_all(struct pool *pool, enum pool_state to, enum end_reason reason
 	pool->state = to;
 	for (uint32_t s = 0; s < pool->size; s++) {
 		pool->slots[s].current = pool->slots[s].next = CORE_NONE;
+		pool->slots[s].leaving = CORE_NONE;
 		pool_slot_schedule(pool, s, USEC_INFINITY);
 		pool_slot_forgive(pool, s);
 		pool_slot_restored(pool, s);
+		pool_slot_filled(pool, s);
 	}
 	pool->rollout.state = ROLLOUT_NONE;
 	pool->rollout.deadline = USEC_INFINITY;

@@ -22,6 +22,8 @@ struct slot {
 	uint32_t current; /* the worker that serves, or is to serve, here; CORE_NONE: waits for its
 			     restart */
 	uint32_t next;	  /* its successor, on the way; CORE_NONE */
+	uint32_t leaving; /* nobody may start here before this one, which drains, is gone; CORE_NONE
+			   */
 	uint32_t crashes; /* in a row */
 	uint32_t restarts;
 	usec_t restart_at; /* USEC_INFINITY: not planned */
@@ -29,6 +31,7 @@ struct slot {
 	bool restoring;	   /* holds a worker of a rollout that failed, until one of the old version
 			      serves */
 	bool served;	   /* a worker was ready here once */
+	bool emptied;	   /* its worker was drained for one that has not taken its place yet */
 };
 
 enum rollout_state {
@@ -51,6 +54,7 @@ struct rollout {
 	uint32_t begin, end;	    /* slots concerned */
 	uint32_t cursor, batch_end; /* slots of the batch; those before cursor are promoted */
 	uint32_t waiting;	    /* workers of the batch that are not ready */
+	uint32_t vacant;	    /* those of them that are not started: predecessors drain */
 	usec_t deadline;
 	bool gate_open;
 	bool failed;
@@ -76,7 +80,9 @@ struct pool {
 	uint32_t looping;   /* slots in a crash loop */
 	uint32_t restoring; /* slots */
 	uint32_t served;    /* slots that served once */
+	uint32_t emptied;   /* slots */
 	bool ready_once;    /* all of them had, at some time */
+	bool restores;	    /* more slots are to be put back, when others are through */
 	bool starved;	    /* an entry was wanted and there was none: give memory */
 	bool give_up;	    /* on_crash_loop = exit */
 	uint64_t epoch;	    /* copy of the instance's */
@@ -84,6 +90,8 @@ struct pool {
 	struct rollout rollout;
 };
 
+/* How many slots are on their way back to the committed version, behind a rollout that failed. */
+uint32_t pool_going_back(const struct pool *pool);
 /* Bytes of one block that holds everything for `capacity` workers and slots. */
 size_t pool_memory_size(uint32_t capacity);
 /* Moves the pool into block (which stays the caller's); returns the former block, to be freed, or
@@ -127,6 +135,21 @@ void pool_leave_slot(struct pool *pool, uint32_t s, enum end_reason reason, usec
 		     struct plan *plan);
 /* Worker w has its sockets from now on, if it was held. */
 void pool_release(struct pool *pool, uint32_t w, usec_t now, struct plan *plan);
+/* The worker of slot s drains, and nobody starts there before it is gone. */
+void pool_empty_slot(struct pool *pool, uint32_t s, enum end_reason reason, usec_t now,
+		     struct plan *plan);
+/* It has somebody who serves again, or shall have nobody. */
+void pool_slot_filled(struct pool *pool, uint32_t s);
+/* The worker that kept slot s from being filled is gone. */
+void pool_slot_vacated(struct pool *pool, uint32_t s, usec_t now, struct plan *plan);
+/*
+ * Slots that hold a worker of a failed rollout get one of the committed version: as many at a time
+ * as max_surge allows, beside the one that serves; without any surge, as many as max_unavailable
+ * allows, each after the one that serves is gone.
+ */
+void pool_restore_more(struct pool *pool, usec_t now, struct plan *plan);
+/* How many are being put back beside the one that serves. */
+uint32_t pool_restoring_beside(const struct pool *pool);
 /* The successor takes the slot over; its predecessor drains. */
 void pool_promote(struct pool *pool, uint32_t s, enum end_reason reason, usec_t now,
 		  struct plan *plan);

@@ -43,12 +43,23 @@ void pool_slot_restored(struct pool *pool, uint32_t s)
 	pool->slots[s].restoring = false;
 }
 
+void pool_slot_filled(struct pool *pool, uint32_t s)
+{
+	if (pool->slots[s].emptied)
+		pool->emptied--;
+	pool->slots[s].emptied = false;
+}
+
 void pool_set_size(struct pool *pool, uint32_t size)
 {
 	assert(size <= pool->capacity);
 	for (uint32_t s = pool->size; s < size; s++) {
 		pool->slots[s] = (struct slot){
-		    .current = CORE_NONE, .next = CORE_NONE, .restart_at = USEC_INFINITY};
+		    .current = CORE_NONE,
+		    .next = CORE_NONE,
+		    .leaving = CORE_NONE,
+		    .restart_at = USEC_INFINITY,
+		};
 	}
 	for (uint32_t s = size; s < pool->size; s++)
 		pool->served -= pool->slots[s].served;
@@ -61,10 +72,11 @@ void pool_leave_slot(struct pool *pool, uint32_t s, enum end_reason reason, usec
 	struct slot *slot = &pool->slots[s];
 	uint32_t current = slot->current, next = slot->next;
 
-	slot->current = slot->next = CORE_NONE;
+	slot->current = slot->next = slot->leaving = CORE_NONE;
 	pool_slot_schedule(pool, s, USEC_INFINITY);
 	pool_slot_forgive(pool, s);
 	pool_slot_restored(pool, s);
+	pool_slot_filled(pool, s);
 	if (current != CORE_NONE)
 		pool_drain_worker(pool, current, reason, now, plan);
 	if (next != CORE_NONE)
@@ -82,6 +94,7 @@ void pool_promote(struct pool *pool, uint32_t s, enum end_reason reason, usec_t 
 	pool_slot_schedule(pool, s, USEC_INFINITY);
 	pool_slot_forgive(pool, s);
 	pool_slot_restored(pool, s);
+	pool_slot_filled(pool, s);
 	if (old != CORE_NONE)
 		pool_drain_worker(pool, old, reason, now, plan);
 }
@@ -107,9 +120,93 @@ void pool_fill(struct pool *pool, usec_t now, struct plan *plan)
 	if (pool->state != POOL_ACTIVE || pool->params.restart != CORE_RESTART_ALWAYS)
 		return;
 	for (uint32_t s = 0; s < pool->size; s++)
-		if (pool->slots[s].current == CORE_NONE &&
+		if (pool->slots[s].current == CORE_NONE && pool->slots[s].leaving == CORE_NONE &&
 		    pool->slots[s].restart_at == USEC_INFINITY)
 			pool_slot_start(pool, s, now, plan);
+}
+
+/* ---- one after the other, where there is no room for two ---- */
+
+void pool_empty_slot(struct pool *pool, uint32_t s, enum end_reason reason, usec_t now,
+		     struct plan *plan)
+{
+	struct slot *slot = &pool->slots[s];
+	uint32_t current = slot->current;
+
+	if (!slot->emptied)
+		pool->emptied++;
+	slot->emptied = true;
+	slot->current = CORE_NONE;
+	pool_slot_schedule(pool, s, USEC_INFINITY);
+	pool_slot_restored(pool, s);
+	pool_drain_worker(pool, current, reason, now, plan);
+	if (worker_is_live(&pool->workers[current]))
+		slot->leaving = current;
+}
+
+void pool_slot_vacated(struct pool *pool, uint32_t s, usec_t now, struct plan *plan)
+{
+	const struct rollout *rollout = &pool->rollout;
+	struct slot *slot = &pool->slots[s];
+
+	slot->leaving = CORE_NONE;
+	if (rollout->state == ROLLOUT_STARTING && s >= rollout->cursor && s < rollout->batch_end)
+		return; /* for its successor: rollout_seek_room() */
+	if (pool->state == POOL_ACTIVE && slot->current == CORE_NONE &&
+	    slot->restart_at == USEC_INFINITY)
+		pool_slot_start(pool, s, now, plan);
+}
+
+uint32_t pool_restoring_beside(const struct pool *pool)
+{
+	uint32_t count = 0;
+
+	for (uint32_t s = 0; pool->restoring > 0 && s < pool->size; s++)
+		count += pool->slots[s].restoring && pool->slots[s].next != CORE_NONE;
+	return count;
+}
+
+uint32_t pool_going_back(const struct pool *pool)
+{
+	return pool->restoring + (pool->rollout.state == ROLLOUT_NONE ? pool->emptied : 0);
+}
+
+/* Slot s is put back now, if the limits allow one more. */
+static bool pool_restore_slot(struct pool *pool, uint32_t s, uint32_t beside, usec_t now,
+			      struct plan *plan)
+{
+	if (pool->params.max_surge > 0) {
+		if (beside >= pool->params.max_surge)
+			return false;
+	} else {
+		if (pool->emptied >= pool->params.max_unavailable)
+			return false;
+		pool_empty_slot(pool, s, END_UNDO, now, plan);
+		if (pool->slots[s].leaving != CORE_NONE)
+			return true;
+	}
+	pool_slot_start(pool, s, now, plan);
+	return true;
+}
+
+void pool_restore_more(struct pool *pool, usec_t now, struct plan *plan)
+{
+	uint32_t beside = pool_restoring_beside(pool);
+
+	pool->restores = false;
+	if (pool->restoring == 0 || pool->state != POOL_ACTIVE)
+		return;
+	for (uint32_t s = 0; s < pool->size && !pool->restores; s++) {
+		const struct slot *slot = &pool->slots[s];
+
+		if (!slot->restoring || slot->next != CORE_NONE ||
+		    slot->restart_at != USEC_INFINITY)
+			continue;
+		if (pool_restore_slot(pool, s, beside, now, plan))
+			beside++;
+		else
+			pool->restores = true;
+	}
 }
 
 /* Too many crashes in a row: say so once, and do what the configuration wants. */
@@ -142,7 +239,8 @@ static void pool_slot_loops(struct pool *pool, uint32_t s, usec_t now, struct pl
 
 static bool pool_wants_restart(const struct pool *pool, uint32_t s, bool clean)
 {
-	if (pool->slots[s].restoring) /* a promise of the undo, whatever the policy */
+	if (pool->slots[s].restoring ||
+	    pool->slots[s].emptied) /* a promise of the undo, whatever the policy */
 		return true;
 	switch (pool->params.restart) {
 	case CORE_RESTART_ALWAYS:

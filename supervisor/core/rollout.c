@@ -6,13 +6,14 @@
 static void rollout_next_batch(struct pool *pool, usec_t now, struct plan *plan);
 
 static void rollout_tell(const struct pool *pool, enum order_kind kind, uint32_t slot,
-			 uint32_t count, struct plan *plan)
+			 uint32_t count, uint32_t n_first, struct plan *plan)
 {
 	struct order order = {
 	    .kind = kind,
 	    .pool = pool->index,
 	    .slot = slot,
 	    .count = count,
+	    .value = (int)n_first,
 	    .generation = pool->rollout.generation,
 	    .reason = pool->rollout.reason,
 	};
@@ -101,48 +102,138 @@ void rollout_begin(struct pool *pool, const struct pool_change *change, usec_t n
 	rollout_next_batch(pool, now, plan);
 }
 
-/* As many slots as max_surge and the room allow; an empty slot costs no surge. */
-static uint32_t rollout_batch_end(const struct pool *pool)
+/* What a batch may still use up. */
+struct allowance {
+	uint32_t room;	      /* max_processes */
+	uint32_t surge;	      /* successors beside those that serve */
+	uint32_t unavailable; /* slots that are emptied first: never before the gate is open */
+};
+
+static uint32_t rollout_left(uint32_t most, uint32_t used)
+{
+	return most > used ? most - used : 0;
+}
+
+static struct allowance rollout_allowance(const struct pool *pool)
+{
+	const struct pool_params *params = &pool->rollout.params;
+
+	return (struct allowance){
+	    .room = pool_room(pool),
+	    .surge = rollout_left(params->max_surge, pool_restoring_beside(pool)),
+	    .unavailable = rollout_left(params->max_unavailable, pool->emptied),
+	};
+}
+
+/* May slot s be one of the batch? An empty slot costs only room, and none where somebody leaves it.
+ * ret_first: its worker has to go first. */
+static bool rollout_allows(const struct pool *pool, uint32_t s, struct allowance *left,
+			   bool *ret_first)
+{
+	const struct slot *slot = &pool->slots[s];
+	bool empty = slot->current == CORE_NONE;
+
+	*ret_first = false;
+	if (slot->leaving != CORE_NONE)
+		return true;
+	if (left->room > 0 && (empty || left->surge > 0)) {
+		left->room--;
+		left->surge -= !empty;
+		return true;
+	}
+	*ret_first = !empty;
+	if (empty || !pool->rollout.gate_open)
+		return false;
+	if (slot->emptied) /* it serves nobody as it is */
+		return true;
+	if (left->unavailable == 0)
+		return false;
+	left->unavailable--;
+	return true;
+}
+
+/* The slots of the next batch; ret_first: how many are emptied for it. */
+static uint32_t rollout_batch_end(const struct pool *pool, struct allowance left,
+				  uint32_t *ret_first)
 {
 	const struct rollout *rollout = &pool->rollout;
-	uint32_t room = pool_room(pool), surge = 0, s = rollout->cursor;
+	uint32_t s = rollout->cursor;
+	bool first;
 
-	for (; s < rollout->end && room > 0; s++, room--)
-		if (pool->slots[s].current != CORE_NONE && ++surge > rollout->params.max_surge)
-			break;
+	for (*ret_first = 0; s < rollout->end && rollout_allows(pool, s, &left, &first); s++)
+		*ret_first += first;
 	return s;
+}
+
+/* Those whose place is free get their new worker. */
+static void rollout_start_vacant(struct pool *pool, usec_t now, struct plan *plan)
+{
+	struct rollout *rollout = &pool->rollout;
+
+	for (uint32_t s = rollout->cursor; s < rollout->batch_end && rollout->vacant > 0; s++) {
+		struct slot *slot = &pool->slots[s];
+
+		if (slot->next != CORE_NONE || slot->leaving != CORE_NONE)
+			continue;
+		slot->next =
+		    pool_take_worker(pool, s, rollout->generation, &rollout->params, now, plan);
+		if (slot->next == CORE_NONE)
+			continue;
+		rollout->vacant--;
+		rollout->deadline = usec_add(now, rollout->params.progress_timeout);
+	}
+	if (rollout->vacant == 0)
+		rollout->deadline = USEC_INFINITY; /* from here on each worker has its own */
+}
+
+/* Nothing can be started now. Without any surge that is how it has to be until the gate opens. */
+static void rollout_wait(struct pool *pool)
+{
+	struct rollout *rollout = &pool->rollout;
+
+	if (!rollout->gate_open && rollout->params.max_surge == 0 &&
+	    pool->slots[rollout->cursor].current != CORE_NONE) {
+		rollout_set_state(rollout, ROLLOUT_GATED, USEC_INFINITY);
+		return;
+	}
+	if (pool->live == pool->capacity && pool->live < pool->max_processes)
+		pool->starved = true;
+	rollout->state = ROLLOUT_WAITING; /* the deadline is that of the last progress */
 }
 
 static void rollout_next_batch(struct pool *pool, usec_t now, struct plan *plan)
 {
 	struct rollout *rollout = &pool->rollout;
+	struct allowance left = rollout_allowance(pool);
+	uint32_t n_first;
+	bool first;
 
 	if (rollout->cursor == rollout->end) {
 		rollout_set_state(rollout, ROLLOUT_DONE, USEC_INFINITY);
 		return;
 	}
-	rollout->batch_end = rollout_batch_end(pool);
+	rollout->batch_end = rollout_batch_end(pool, left, &n_first);
 	if (rollout->batch_end == rollout->cursor) {
-		pool->starved = pool->starved || pool->live < pool->max_processes;
-		rollout->state = ROLLOUT_WAITING; /* the deadline is that of the last progress */
+		rollout_wait(pool);
 		return;
 	}
-	rollout_set_state(rollout, ROLLOUT_STARTING, USEC_INFINITY);
-	rollout->waiting = rollout->batch_end - rollout->cursor;
-	rollout_tell(pool, ORDER_BATCH, rollout->cursor, rollout->waiting, plan);
-	for (uint32_t s = rollout->cursor; s < rollout->batch_end; s++) {
-		pool->slots[s].next =
-		    pool_take_worker(pool, s, rollout->generation, &rollout->params, now, plan);
-		assert(pool->slots[s].next != CORE_NONE);
-	}
+	rollout_set_state(rollout, ROLLOUT_STARTING,
+			  usec_add(now, rollout->params.progress_timeout));
+	rollout->waiting = rollout->vacant = rollout->batch_end - rollout->cursor;
+	rollout_tell(pool, ORDER_BATCH, rollout->cursor, rollout->waiting, n_first, plan);
+	for (uint32_t s = rollout->cursor; s < rollout->batch_end; s++)
+		if (rollout_allows(pool, s, &left, &first) && first)
+			pool_empty_slot(pool, s, rollout->reason, now, plan);
+	rollout_start_vacant(pool, now, plan);
 }
 
 static void rollout_turn(struct pool *pool, usec_t now, struct plan *plan)
 {
 	struct rollout *rollout = &pool->rollout;
 
-	rollout_tell(pool, ORDER_PROMOTED, rollout->cursor, rollout->batch_end - rollout->cursor,
-		     plan);
+	if (rollout->batch_end > rollout->cursor)
+		rollout_tell(pool, ORDER_PROMOTED, rollout->cursor,
+			     rollout->batch_end - rollout->cursor, 0, plan);
 	for (uint32_t s = rollout->cursor; s < rollout->batch_end; s++)
 		pool_promote(pool, s, rollout->reason, now, plan);
 	rollout->cursor = rollout->batch_end;
@@ -202,11 +293,18 @@ void rollout_seek_room(struct pool *pool, usec_t now, struct plan *plan)
 {
 	struct rollout *rollout = &pool->rollout;
 
-	if (rollout->state != ROLLOUT_WAITING)
+	if (rollout->failed)
 		return;
-	rollout_next_batch(pool, now, plan);
-	if (rollout->state == ROLLOUT_WAITING && rollout->deadline <= now)
+	if (rollout->state == ROLLOUT_WAITING)
+		rollout_next_batch(pool, now, plan);
+	else if (rollout->state == ROLLOUT_STARTING && rollout->vacant > 0)
+		rollout_start_vacant(pool, now, plan);
+	if (rollout->deadline > now)
+		return;
+	if (rollout->state == ROLLOUT_WAITING)
 		rollout_fail(pool, CAUSE_NO_PROGRESS, NULL);
+	else if (rollout->state == ROLLOUT_STARTING)
+		rollout_fail(pool, CAUSE_STILL_DRAINS, NULL);
 }
 
 void rollout_settle(struct pool *pool, usec_t now, struct plan *plan)
@@ -254,11 +352,13 @@ void rollout_commit(struct pool *pool, usec_t now, struct plan *plan)
 		break;
 	}
 	rollout_set_state(rollout, ROLLOUT_NONE, USEC_INFINITY);
+	if (pool->restores)
+		pool_restore_more(pool, now, plan);
 }
 
 /*
- * The old worker of slot s ended by itself while its successor, ready already, waited for the gate:
- * the successor stays until the old version is back. Is it so?
+ * The old worker of slot s ended by itself, or had to go first, while its successor, ready already,
+ * waited for others: the successor stays until the old version is back. Is it so?
  */
 static bool rollout_successor_holds(const struct pool *pool, uint32_t s)
 {
@@ -266,7 +366,7 @@ static bool rollout_successor_holds(const struct pool *pool, uint32_t s)
 
 	if (slot->next == CORE_NONE || pool->workers[slot->next].state != WORKER_SERVING)
 		return false;
-	return slot->current == CORE_NONE ? slot->restart_at != USEC_INFINITY
+	return slot->current == CORE_NONE ? slot->emptied || slot->restart_at != USEC_INFINITY
 					  : pool->workers[slot->current].state != WORKER_SERVING;
 }
 
@@ -279,6 +379,23 @@ static void rollout_swap(struct pool *pool, uint32_t s)
 	slot->current = next;
 	slot->restoring = true;
 	pool->restoring++;
+	pool_slot_filled(pool, s);
+	if (pool->params.max_surge == 0)
+		pool_slot_schedule(pool, s, USEC_INFINITY); /* not beside it */
+}
+
+/* Nobody serves in slot s, and somebody of the committed version shall: now, or when the one that
+ * leaves is gone. */
+static void rollout_refill_slot(struct pool *pool, uint32_t s, usec_t now, struct plan *plan)
+{
+	struct slot *slot = &pool->slots[s];
+
+	if (pool->params.max_surge > 0)
+		slot->leaving = CORE_NONE; /* there may be two */
+	if (slot->leaving != CORE_NONE)
+		pool_slot_schedule(pool, s, USEC_INFINITY); /* not before */
+	else if (slot->restart_at == USEC_INFINITY)
+		pool_slot_start(pool, s, now, plan);
 }
 
 /*
@@ -302,15 +419,14 @@ static void rollout_restore_slot(struct pool *pool, uint32_t s, bool restore, us
 	slot->next = CORE_NONE;
 	if (next != CORE_NONE)
 		pool_drain_worker(pool, next, END_UNDO, now, plan);
-	if (!restore)
-		return;
 	if (slot->current == CORE_NONE) {
-		if (slot->restart_at == USEC_INFINITY && s < pool->rollout.cursor)
-			pool_slot_start(pool, s, now, plan);
-	} else if (pool->workers[slot->current].generation != pool->generation) {
+		if (next != CORE_NONE && slot->emptied && worker_is_live(&pool->workers[next]))
+			slot->leaving = next;
+		if (slot->emptied || (restore && s < pool->rollout.cursor))
+			rollout_refill_slot(pool, s, now, plan);
+	} else if (restore && pool->workers[slot->current].generation != pool->generation) {
 		slot->restoring = true;
 		pool->restoring++;
-		pool_slot_start(pool, s, now, plan);
 	}
 }
 
@@ -327,6 +443,7 @@ void rollout_undo(struct pool *pool, bool restore, usec_t now, struct plan *plan
 	for (uint32_t s = rollout->begin; s < end; s++)
 		rollout_restore_slot(pool, s, restore, now, plan);
 	rollout_set_state(rollout, ROLLOUT_NONE, USEC_INFINITY);
+	pool_restore_more(pool, now, plan);
 	if (rollout->kind == CHANGE_ADD)
 		pool_drain_all(pool, POOL_RETIRING, END_UNDO, now, plan);
 	else if (rollout->old_state == POOL_STOPPED && rollout->kind != CHANGE_REMOVE)

@@ -76,6 +76,8 @@ const char *cause_name(enum cause cause)
 		return "hangs";
 	case CAUSE_OWN_WISH:
 		return "stopped by itself";
+	case CAUSE_STILL_DRAINS:
+		return "still drains";
 	case CAUSE_NO_PROGRESS:
 		return "no progress";
 	case CAUSE_CALLER_GONE:

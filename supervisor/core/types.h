@@ -59,8 +59,10 @@ enum core_crash_loop { CORE_CRASH_LOOP_RETRY, CORE_CRASH_LOOP_STOP_POOL, CORE_CR
 /* The numbers of one specification of a pool. Everything else of it (command, user, ...) is the
  * engine's. */
 struct pool_params {
-	uint32_t workers;   /* size, 1 or more */
-	uint32_t max_surge; /* most workers of one batch, 1 or more */
+	uint32_t workers;	  /* size, 1 or more */
+	uint32_t max_surge;	  /* most workers of one batch beside those that they succeed */
+	uint32_t max_unavailable; /* most slots that are emptied before their successor starts; one
+				     of the two is 1 or more */
 	uint32_t max_processes;
 	usec_t start_timeout;
 	usec_t ready_delay; /* ready = delay:T; USEC_INFINITY: readiness is told */
@@ -171,13 +173,14 @@ enum result {
 /* Why a transaction failed. */
 enum cause {
 	CAUSE_NONE,
-	CAUSE_PREPARE,	   /* before any worker was touched; the engine knows */
-	CAUSE_SPAWN,	   /* a new worker could not be started */
-	CAUSE_EXITED,	   /* a new worker ended */
-	CAUSE_NOT_READY,   /* a new worker was not ready in time */
-	CAUSE_WATCHDOG,	   /* a new worker hangs */
-	CAUSE_OWN_WISH,	   /* a new worker said that it stops */
-	CAUSE_NO_PROGRESS, /* progress_timeout */
+	CAUSE_PREPARE,	    /* before any worker was touched; the engine knows */
+	CAUSE_SPAWN,	    /* a new worker could not be started */
+	CAUSE_EXITED,	    /* a new worker ended */
+	CAUSE_NOT_READY,    /* a new worker was not ready in time */
+	CAUSE_WATCHDOG,	    /* a new worker hangs */
+	CAUSE_OWN_WISH,	    /* a new worker said that it stops */
+	CAUSE_NO_PROGRESS,  /* progress_timeout: no room for new workers */
+	CAUSE_STILL_DRAINS, /* progress_timeout: a worker that had to go first is still there */
 	CAUSE_CALLER_GONE,
 	CAUSE_STOPPING,
 };

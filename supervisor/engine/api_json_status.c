@@ -27,9 +27,9 @@ static void pool_explain(const struct engine *engine, uint32_t p, struct buf *re
 		buf_add_str(reason, "stopped after a crash loop; a reload starts it again");
 	else if (pool->looping > 0)
 		buf_printf(reason, "%u of %u slots are in a crash loop", pool->looping, pool->size);
-	else if (pool->restoring > 0)
-		buf_printf(reason, "%u slots are going back to generation %u", pool->restoring,
-			   pool->generation);
+	else if (pool_going_back(pool) > 0)
+		buf_printf(reason, "%u slots are going back to generation %u",
+			   pool_going_back(pool), pool->generation);
 }
 
 static uint32_t pool_restarts(const struct pool *pool)

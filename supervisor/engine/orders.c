@@ -275,12 +275,17 @@ static void orders_crash_loop(struct engine *engine, const struct order *order)
 static void orders_batch(struct engine *engine, const struct order *order)
 {
 	const char *pool = engine->pools[order->pool].name;
+	char first[80] = "";
 
+	if (order->value > 0)
+		snprintf(first, sizeof(first),
+			 ", %d of them when the old one has gone (max_unavailable)", order->value);
 	events_tell(engine,
 		    HAPPENING("rollout-batch", LOG_LEVEL_INFO, .pool = pool, .slot = order->slot,
 			      .generation = order->generation),
-		    "pool %s: starting %u worker%s of generation %u from slot %u on", pool,
-		    order->count, order->count == 1 ? "" : "s", order->generation, order->slot);
+		    "pool %s: starting %u worker%s of generation %u from slot %u on%s", pool,
+		    order->count, order->count == 1 ? "" : "s", order->generation, order->slot,
+		    first);
 }
 
 static void orders_pool_gone(struct engine *engine, const struct order *order)

@@ -202,6 +202,7 @@ static void outcome_tell_culprit(const struct proc *proc, enum cause cause, stru
 	case CAUSE_NONE:
 	case CAUSE_PREPARE:
 	case CAUSE_NO_PROGRESS:
+	case CAUSE_STILL_DRAINS:
 	case CAUSE_CALLER_GONE:
 	case CAUSE_STOPPING:
 		buf_printf(text, ": %s", cause_name(cause));
@@ -252,6 +253,15 @@ static void outcome_tell_cause(struct engine *engine, const struct order *order,
 			engine->undertaking.changes[order->worker.pool].params.progress_timeout),
 		    engine->model->pools[order->worker.pool].max_processes);
 		break;
+	case CAUSE_STILL_DRAINS:
+		buf_printf(
+		    text,
+		    "pool %s got no further for %s (progress_timeout): a worker that has to go "
+		    "before its successor can start (max_unavailable) still drains",
+		    engine->pools[order->worker.pool].name,
+		    DURATION_TEXT(
+			engine->undertaking.changes[order->worker.pool].params.progress_timeout));
+		break;
 	case CAUSE_CALLER_GONE:
 		buf_add_str(text, "its caller went away");
 		break;
@@ -290,7 +300,8 @@ static void outcome_tell_rest(struct engine *engine, struct buf *text)
 		buf_printf(text, "%s pool %s generation %u with %u of %u worker%s%s",
 			   told == 1 ? "; still serving:" : ",", engine->pools[p].name,
 			   pool->generation, pool->counts[WORKER_SERVING], pool->size,
-			   plural(pool->size), pool->restoring > 0 ? " (being restored)" : "");
+			   plural(pool->size),
+			   pool_going_back(pool) > 0 ? " (being restored)" : "");
 	}
 }
 

@@ -374,7 +374,7 @@ static int prepare_scale(struct engine *engine, const struct wish *wish)
 	if (wish->workers < 1 || wish->workers > CONFIG_WORKERS_MAX)
 		return prepare_refuse(undertaking, -ERANGE, "a pool has 1 to %d workers, not %u",
 				      CONFIG_WORKERS_MAX, wish->workers);
-	if (wish->workers >= spec->max_processes)
+	if (wish->workers + (config_surge(spec, wish->workers) > 0) > spec->max_processes)
 		return prepare_refuse(
 		    undertaking, -ERANGE,
 		    "pool %s: %u workers leave no room for a reload within max_processes = %u",

@@ -38,7 +38,7 @@ const char *engine_pool_state_name(const struct engine *engine, uint32_t p)
 	}
 	if (!pool->ready_once)
 		return "starting";
-	if (pool->restoring > 0)
+	if (pool_going_back(pool) > 0)
 		return "restoring";
 	return pool->rollout.state != ROLLOUT_NONE && pool->rollout.state != ROLLOUT_DONE
 		   ? "rolling"

@@ -248,12 +248,12 @@ struct version *version_of(const struct pool_runtime *runtime, uint32_t generati
 	return NULL;
 }
 
-static uint32_t version_amount(const struct amount *amount, uint32_t size)
+/* Of a pool that was scaled by hand, a percentage may be nobody: then one at a time. */
+static uint32_t version_unavailable(const struct pool_spec *spec, uint32_t size)
 {
-	uint64_t value =
-	    amount->percent ? ((uint64_t)amount->value * size + 99) / 100 : amount->value;
+	uint32_t unavailable = config_unavailable(spec, size);
 
-	return value < 1 ? 1 : (value > size ? size : (uint32_t)value);
+	return unavailable == 0 && config_surge(spec, size) == 0 ? 1 : unavailable;
 }
 
 static enum core_restart version_restart(enum restart_policy policy)
@@ -286,7 +286,8 @@ void version_params(const struct pool_spec *spec, uint32_t size, struct pool_par
 {
 	*ret_params = (struct pool_params){
 	    .workers = size,
-	    .max_surge = version_amount(&spec->max_surge, size),
+	    .max_surge = config_surge(spec, size),
+	    .max_unavailable = version_unavailable(spec, size),
 	    .max_processes = spec->max_processes,
 	    .start_timeout = spec->start_timeout,
 	    .ready_delay = spec->ready == READY_DELAY ? spec->ready_delay : USEC_INFINITY,

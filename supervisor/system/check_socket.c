@@ -232,7 +232,7 @@ void check_descriptors(const struct check *check)
 		least = most += config_socket_count(check->config, &check->config->sockets[i]);
 	for (i = 0; i < check->config->n_pools; i++) {
 		pool = &check->config->pools[i];
-		least += PER_WORKER * (pool->workers + config_surge(pool));
+		least += PER_WORKER * (pool->workers + config_surge(pool, pool->workers));
 		most += PER_WORKER * pool->max_processes;
 	}
 	if (getrlimit(RLIMIT_NOFILE, &limit) == -1 || limit.rlim_max >= most)

@@ -123,7 +123,8 @@ struct pool_spec {
 	enum on_crash_loop on_crash_loop;	/* default retry */
 	enum handoff handoff;			/* default inherit */
 	enum on_start_failure on_start_failure; /* default exit */
-	struct amount max_surge;		/* default 100%; at least 1 worker */
+	struct amount max_surge;		/* default 100% */
+	struct amount max_unavailable;		/* default 0; one of the two is 1 worker or more */
 	usec_t min_ready;			/* default 0 */
 	usec_t progress_timeout;     /* default 10min: a rollout that gets no further for that long
 					fails */
@@ -217,9 +218,11 @@ void config_problems_print(const struct config_problems *problems, struct buf *o
  * no memory. */
 char *config_instance_name(const char *path);
 
-/* How many more workers than configured a rollout may start: max_surge, rounded up, at least 1;
- * more than all of them is never of use. */
-unsigned config_surge(const struct pool_spec *pool);
+/* How many more workers than configured a rollout may start: max_surge, rounded up; more than all
+ * of them is never of use. */
+unsigned config_surge(const struct pool_spec *pool, unsigned workers);
+/* How many fewer: max_unavailable, rounded down, at most all. */
+unsigned config_unavailable(const struct pool_spec *pool, unsigned workers);
 const struct pool_spec *config_find_pool(const struct config *config, const char *name);
 const struct socket_spec *config_find_socket(const struct config *config, const char *name);
 

@@ -61,6 +61,8 @@ static int build_pool(struct config *config, const struct config_section *sectio
 	pool->nice = CONFIG_UNSET;
 	pool->oom_score_adj = CONFIG_UNSET;
 	pool->limit_core = CONFIG_LIMIT_UNSET;
+	/* where a value is a mistake, that one is enough: 0 in both would be another */
+	pool->max_surge = pool->max_unavailable = (struct amount){.value = 1};
 	pool->success.codes[0] = 1;
 	if (pool->name == NULL)
 		return -ENOMEM;

@@ -179,19 +179,61 @@ static void verify_times(const struct verify *verify)
 		     DURATION_TEXT(pool->progress_timeout), DURATION_TEXT(start));
 }
 
-unsigned config_surge(const struct pool_spec *pool)
+static unsigned amount_of(const struct amount *amount, unsigned workers, unsigned round)
 {
-	unsigned surge = pool->max_surge.value;
+	uint64_t value = amount->value;
 
-	if (pool->max_surge.percent)
-		surge = (unsigned)(((uint64_t)pool->workers * surge + 99) / 100);
-	return surge > pool->workers ? pool->workers : surge;
+	if (amount->percent)
+		value = (workers * value + round) / 100;
+	return value > workers ? workers : (unsigned)value;
+}
+
+unsigned config_surge(const struct pool_spec *pool, unsigned workers)
+{
+	return amount_of(&pool->max_surge, workers, 99);
+}
+
+unsigned config_unavailable(const struct pool_spec *pool, unsigned workers)
+{
+	return amount_of(&pool->max_unavailable, workers, 0);
+}
+
+/* A rollout has to have a way to replace a worker, and the time for it. */
+static void verify_progress(const struct verify *verify)
+{
+	const struct pool_spec *pool = verify->pool;
+	usec_t drain =
+	    usec_add(pool->drain_timeout, pool->dump_signal != 0 ? pool->dump_timeout : 0);
+	const char *key =
+	    is_written(verify->section, "max_unavailable") ? "max_unavailable" : "max_surge";
+	unsigned surge = config_surge(pool, pool->workers);
+
+	if (pool->workers == 0 || surge == pool->workers)
+		return;
+	if (surge == 0 && pool->max_unavailable.value == 0)
+		fail(verify, key,
+		     "max_surge and max_unavailable are both 0, so no worker could ever be "
+		     "replaced: allow one more of them (max_surge) or one fewer (max_unavailable)");
+	else if (surge == 0 && config_unavailable(pool, pool->workers) == 0)
+		fail(
+		    verify, key,
+		    "%u%% of %u worker%s, rounded down, are none, and max_surge is 0, so no worker "
+		    "could ever be replaced: say a number, 1 or more",
+		    pool->max_unavailable.value, pool->workers, pool->workers == 1 ? "" : "s");
+	else if (config_unavailable(pool, pool->workers) > 0 && pool->progress_timeout <= drain &&
+		 pool->progress_timeout > 0)
+		fail(verify,
+		     is_written(verify->section, "progress_timeout") ? "progress_timeout"
+								     : "drain_timeout",
+		     "progress_timeout (%s) must be longer than a drain (%s) where workers have to "
+		     "go before their successors start (max_unavailable)",
+		     DURATION_TEXT(pool->progress_timeout), DURATION_TEXT(drain));
 }
 
 static void verify_numbers(const struct verify *verify)
 {
 	const struct pool_spec *pool = verify->pool;
-	unsigned surge = config_surge(pool);
+	unsigned surge = config_surge(pool, pool->workers);
 	cleanup_buf struct buf where = {.data = NULL}, too_few = {.data = NULL};
 
 	/* A mistake in `workers` itself is enough. */
@@ -229,6 +271,7 @@ static void verify_pools(const struct config *config, struct config_problems *pr
 		verify_shim(&verify);
 		verify_compat(&verify);
 		verify_times(&verify);
+		verify_progress(&verify);
 		verify_numbers(&verify);
 		total += verify.pool->workers;
 	}

@@ -130,7 +130,10 @@ static const struct key keys[] = {
 	  "what happens when the pool does not get ready at the first start")},
     {POOL(max_surge, "max_surge", type_amount, "number or percentage", "100%", NONE,
 	  "how many more workers than configured there may be in a rollout"),
-     RANGE("1", "10000")},
+     RANGE("0", "10000")},
+    {POOL(max_unavailable, "max_unavailable", type_amount, "number or percentage", "0", NONE,
+	  "how many fewer workers than configured there may be in a rollout"),
+     RANGE("0", "10000")},
     {POOL(min_ready, "min_ready", type_duration, "duration", "0", NONE,
 	  "how long a new worker must serve before it counts"),
      RANGE("0", "1d")},
@@ -196,10 +199,10 @@ static const struct key keys[] = {
 static const struct {
 	const char *key, *value;
 } planned[] = {
-    {"reuseport", NULL},    {"live_failures", NULL},	{"live", NULL},	  {"live_interval", NULL},
-    {"live_timeout", NULL}, {"max_unavailable", NULL},	{"canary", NULL}, {"probe_address", NULL},
-    {"fd_store_max", NULL}, {"keep_generations", NULL}, {"ready", "tcp"}, {"ready", "http"},
-    {"ready", "grpc"},
+    {"reuseport", NULL},     {"live_failures", NULL}, {"live", NULL},
+    {"live_interval", NULL}, {"live_timeout", NULL},  {"canary", NULL},
+    {"probe_address", NULL}, {"fd_store_max", NULL},  {"keep_generations", NULL},
+    {"ready", "tcp"},	     {"ready", "http"},	      {"ready", "grpc"},
 };
 
 size_t keys_count(void)

@@ -116,7 +116,11 @@ static void expand_all(const struct config *config)
 
 		FUZZ_RULE(config_find_pool(config, pool->name) == pool);
 		FUZZ_RULE(pool->argc > 0 && pool->argv[pool->argc] == NULL);
-		FUZZ_RULE(config_surge(pool) >= 1 && config_surge(pool) <= pool->workers);
+		FUZZ_RULE(config_surge(pool, pool->workers) <= pool->workers);
+		FUZZ_RULE(config_unavailable(pool, pool->workers) <= pool->workers);
+		FUZZ_RULE(config_surge(pool, pool->workers) +
+			      config_unavailable(pool, pool->workers) >=
+			  1);
 		for (size_t k = 0; k < pool->argc; k++) {
 			cleanup_free char *text = config_expand(pool->argv[k], &who);
 

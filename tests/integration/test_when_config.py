@@ -115,6 +115,9 @@ DROPINS = {
                            "is missing; say how a worker becomes ready: notify, delay:2s, fd:N or exec:CMD\n"),
     "contradicts itself": ({"50.ini": "[pool:api]\nworkers = 2\nworkers = 1\n"}, 1,
                            "{config}.d/50.ini:3: [pool:api] workers: stands here again; it was set at line 2\n"),
+    "leaves no way to reload": ({"50.ini": "[pool:api]\nmax_surge = 0\n"}, 1,
+                                "{config}.d/50.ini:2: [pool:api] max_surge: max_surge and max_unavailable are both 0, so no worker could "
+                                "ever be replaced: allow one more of them (max_surge) or one fewer (max_unavailable)\n"),
     "cannot be read": ({"50.ini": None}, 1, "{config}.d/50.ini: is a symbolic link to '/no/such.ini', which does not exist\n"),
 }
 
@@ -177,7 +180,7 @@ SOCKET_FIXED = {"ipv6_only": "yes", "freebind": "yes"}
 POOL = {"start_timeout": "20s", "drain_signal": "SIGINT", "drain_timeout": "5s", "stop_timeout": "5s",
         "drain_extend_max": "1s", "dump_signal": "SIGABRT", "dump_timeout": "1s", "restart": "on-failure", "restart_delay": "1s",
         "restart_delay_max": "10s", "restart_reset": "10s", "crash_loop_after": 9, "on_crash_loop": "exit",
-        "on_start_failure": "retry", "max_surge": "50%", "min_ready": "1ms", "progress_timeout": "9min", "ready_workers": 2,
+        "on_start_failure": "retry", "max_surge": "50%", "max_unavailable": 1, "min_ready": "1ms", "progress_timeout": "9min", "ready_workers": 2,
         "max_processes": 50, "success_codes": 3}
 POOL_SCALE = {"workers": 3}
 POOL_REPLACE = {"command": steps("exit-on:TERM:0", "ready", "sleep:1"), "sockets": "web other", "ready": "delay:1ms", "watchdog": "10s",

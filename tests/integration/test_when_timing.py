@@ -10,7 +10,7 @@ import time
 import pytest
 
 import cli_tools
-from harness import PATIENCE, Call, call, is_alive, process_stat, rpc, steps, wait_until
+from harness import PATIENCE, STEP_WORKER, Call, call, is_alive, process_stat, rpc, steps, wait_until
 from when import no_leak, no_loss, no_loss_and_no_leak, nothing_stays
 from when_cases import create, kill, preload_environment, says, serving, wait_quiet
 
@@ -236,6 +236,25 @@ def test_crash_while_the_old_version_is_restored(handover):
         says(h, "pool api slot 0 generation 1 pid <pid> exited with code 5 before it was ready, <time> after its start")
         h.wait_serving("api", 2, generation=1)
     assert not os.path.exists(once) and {call(port, "info")["version"] for _ in range(8)} == {"1"}
+
+
+def test_a_drain_outlasts_the_patience_of_a_reload(handover):
+    """At progress_timeout; nobody is killed for it, and the slot gets the old version when it is empty."""
+    h = handover()
+    end, begun = h.path("end"), h.path("begun")
+    asks = f"notify-on:TERM:EXTEND_TIMEOUT_USEC=3600000000 ready await:{end} exit:0"
+    h.pool("api", f"sh -c 'test -e {begun} && exec {STEP_WORKER} ready; touch {begun}; exec {STEP_WORKER} {asks}'",
+           max_surge=0, max_unavailable=1, drain_timeout="200ms", drain_extend_max="1h", start_timeout="5s", progress_timeout="5s")
+    h.start()
+    h.pool("api", steps("ready"), start_timeout="100ms", progress_timeout="300ms")
+    h.write()
+    result = h.bad_reload()
+    assert result["message"] == (
+        "reload 2 failed: pool api got no further for 300 ms (progress_timeout): a worker that has to go before its successor can start "
+        "(max_unavailable) still drains; still serving: pool api generation 1 with 0 of 1 worker (being restored)")
+    assert len(h.workers("api", "draining")) == len(h.workers("api")) == 1 and h.count_log("SIGKILL") == 0
+    create(end)
+    h.wait_serving("api", 1, generation=1)
 
 
 # --- others at the same time ---

@@ -59,10 +59,12 @@ static inline struct chance *chance_in(struct sim *sim)
 static inline struct pool_params random_params(struct chance *c)
 {
 	uint32_t workers = 1 + chance_below(c, 5);
+	uint32_t surge = chance_of(c, 250) ? 0 : 1 + chance_below(c, workers);
 
 	return (struct pool_params){
 	    .workers = workers,
-	    .max_surge = 1 + chance_below(c, workers),
+	    .max_surge = surge,
+	    .max_unavailable = surge == 0 || chance_of(c, 300) ? 1 + chance_below(c, workers) : 0,
 	    .max_processes = workers + 1 + chance_below(c, chance_of(c, 500) ? 2 : 30),
 	    .start_timeout = chance_msec(c, 30, 500),
 	    .ready_delay = chance_of(c, 200) ? chance_msec(c, 0, 60) : NEVER,

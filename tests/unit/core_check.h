@@ -21,8 +21,10 @@ struct check_worker {
 };
 
 struct check_slot {
-	struct worker_ref old; /* who served here when the transaction began */
-	bool served;	       /* somebody did */
+	struct worker_ref old;	  /* who served here when the transaction began */
+	bool served;		  /* somebody did */
+	bool emptied;		  /* the one who served had to go before another could start */
+	uint32_t leaving, serial; /* this one */
 };
 
 struct check_pool {
@@ -217,7 +219,8 @@ static inline void check_gate(struct sim *sim)
 		struct check_pool *entry = &check_of(sim)->pools[p];
 		uint32_t found = 0;
 
-		if (!check_starts_any(entry))
+		if (!check_starts_any(entry) ||
+		    (entry->change.params.max_surge == 0 && entry->batch_count == 0))
 			continue;
 		CHECK(sim, entry->batch_count > 0);
 		for (uint32_t w = 0; w < sim_pool(sim, p)->capacity; w++) {
@@ -237,13 +240,14 @@ static inline void check_gate(struct sim *sim)
 static inline bool check_same_params(const struct pool_params *a, const struct pool_params *b)
 {
 	return a->workers == b->workers && a->max_surge == b->max_surge &&
-	       a->max_processes == b->max_processes && a->start_timeout == b->start_timeout &&
-	       a->ready_delay == b->ready_delay && a->min_ready == b->min_ready &&
-	       a->progress_timeout == b->progress_timeout && a->drain_timeout == b->drain_timeout &&
-	       a->stop_timeout == b->stop_timeout && a->drain_extend_max == b->drain_extend_max &&
-	       a->dump_timeout == b->dump_timeout && a->watchdog == b->watchdog &&
-	       a->drain_signal == b->drain_signal && a->dump_signal == b->dump_signal &&
-	       a->restart == b->restart && a->restart_delay == b->restart_delay &&
+	       a->max_unavailable == b->max_unavailable && a->max_processes == b->max_processes &&
+	       a->start_timeout == b->start_timeout && a->ready_delay == b->ready_delay &&
+	       a->min_ready == b->min_ready && a->progress_timeout == b->progress_timeout &&
+	       a->drain_timeout == b->drain_timeout && a->stop_timeout == b->stop_timeout &&
+	       a->drain_extend_max == b->drain_extend_max && a->dump_timeout == b->dump_timeout &&
+	       a->watchdog == b->watchdog && a->drain_signal == b->drain_signal &&
+	       a->dump_signal == b->dump_signal && a->restart == b->restart &&
+	       a->restart_delay == b->restart_delay &&
 	       a->restart_delay_max == b->restart_delay_max &&
 	       a->restart_reset == b->restart_reset && a->crash_loop_after == b->crash_loop_after &&
 	       a->on_crash_loop == b->on_crash_loop && a->held == b->held &&

@@ -87,6 +87,10 @@ static inline void check_slot_workers(struct sim *sim, const struct pool *pool, 
 	CHECK(sim, current == NULL || current->state == WORKER_STARTING ||
 		       current->state == WORKER_SERVING);
 	CHECK(sim, next == NULL || next->slot == s);
+	CHECK(sim, slot->leaving == CORE_NONE ||
+		       (current == NULL && next == NULL && pool->workers[slot->leaving].slot == s &&
+			worker_is_leaving(&pool->workers[slot->leaving])));
+	CHECK(sim, !slot->emptied || current == NULL || current->state == WORKER_STARTING);
 	/* only one of a batch is held, and only until the batch is ready */
 	CHECK(sim, next == NULL || next->state == WORKER_STARTING ||
 		       next->state == WORKER_SERVING ||
@@ -94,7 +98,7 @@ static inline void check_slot_workers(struct sim *sim, const struct pool *pool, 
 			pool->rollout.state == ROLLOUT_STARTING));
 	if (slot->restoring) {
 		CHECK(sim, current != NULL && current->state == WORKER_SERVING);
-		CHECK(sim, next != NULL || slot->restart_at != NEVER);
+		CHECK(sim, next != NULL || slot->restart_at != NEVER || pool->restores);
 		CHECK(sim, next == NULL || next->state == WORKER_STARTING);
 		CHECK(sim, next == NULL || next->generation == pool->generation);
 		CHECK(sim, !check_is_covered(pool, s));
@@ -119,15 +123,35 @@ static inline void check_slot_filled(struct sim *sim, const struct pool *pool, u
 	bool rolls = pool->rollout.state != ROLLOUT_NONE;
 
 	CHECK(sim, pool->state != POOL_ACTIVE || slot->current != CORE_NONE ||
-		       slot->restart_at != NEVER || pool->params.restart != CORE_RESTART_ALWAYS ||
+		       slot->restart_at != NEVER || slot->leaving != CORE_NONE ||
+		       pool->params.restart != CORE_RESTART_ALWAYS ||
 		       (rolls && pool->rollout.old_state == POOL_STOPPED) ||
 		       (check_is_covered(pool, s) && !check_is_turned(pool, s)));
+}
+
+/* The book of emptied slots: only with some surge may somebody start before the one that leaves is
+ * gone. */
+static inline void check_slot_emptied(struct sim *sim, uint32_t p, uint32_t s)
+{
+	const struct pool *pool = sim_pool(sim, p);
+	struct check_slot *book = &check_of(sim)->pools[p].slots[s];
+	const struct check_worker *worker = &check_of(sim)->pools[p].workers[book->leaving];
+	bool is_there = worker->serial == book->serial && worker->state != WORKER_GONE;
+
+	if (s >= pool->size || pool->state != POOL_ACTIVE) {
+		book->emptied = false;
+		return;
+	}
+	if (!book->emptied || !is_there || pool->slots[s].leaving == book->leaving)
+		return;
+	CHECK(sim, pool->params.max_surge > 0);
+	book->serial = 0;
 }
 
 static inline void check_slots(struct sim *sim, uint32_t p)
 {
 	const struct pool *pool = sim_pool(sim, p);
-	uint32_t looping = 0, restoring = 0, served = 0, held = 0;
+	uint32_t looping = 0, restoring = 0, served = 0, held = 0, emptied = 0;
 
 	CHECK(sim, pool->size <= pool->capacity);
 	for (uint32_t s = 0; s < pool->size; s++) {
@@ -136,11 +160,14 @@ static inline void check_slots(struct sim *sim, uint32_t p)
 		looping += pool->slots[s].looping;
 		restoring += pool->slots[s].restoring;
 		served += pool->slots[s].served;
+		emptied += pool->slots[s].emptied;
 		held += pool->slots[s].current != CORE_NONE;
 		held += pool->slots[s].next != CORE_NONE;
 	}
+	for (uint32_t s = 0; s < pool->capacity; s++)
+		check_slot_emptied(sim, p, s);
 	CHECK(sim, looping == pool->looping && restoring == pool->restoring);
-	CHECK(sim, served == pool->served);
+	CHECK(sim, served == pool->served && emptied == pool->emptied);
 	/* nobody serves or starts without a slot: he would be forgotten */
 	CHECK(sim, held == pool->counts[WORKER_STARTING] + pool->counts[WORKER_HELD] +
 			       pool->counts[WORKER_SERVING]);
@@ -178,10 +205,11 @@ static inline void check_rollout(struct sim *sim, uint32_t p)
 	const struct transaction *transaction = &sim->instance->transaction;
 	bool part = transaction->state == TRANSACTION_ROLLING &&
 		    transaction->changes[p].kind != CHANGE_NONE;
-	uint32_t starting = 0, most = pool->params.max_processes;
+	uint32_t starting = 0, vacant = 0, most = pool->params.max_processes;
 
 	CHECK(sim, part == (rollout->state != ROLLOUT_NONE));
 	CHECK(sim, rollout->state == ROLLOUT_WAITING || rollout->state == ROLLOUT_SETTLING ||
+		       (rollout->state == ROLLOUT_STARTING && rollout->vacant > 0) ||
 		       rollout->deadline == NEVER);
 	if (part && rollout->params.max_processes > most)
 		most = rollout->params.max_processes;
@@ -195,16 +223,22 @@ static inline void check_rollout(struct sim *sim, uint32_t p)
 	CHECK(sim, rollout->state != ROLLOUT_WAITING ||
 		       (rollout->deadline != NEVER &&
 			sim->now <= rollout->deadline + check_of(sim)->late));
+	CHECK(sim, rollout->state != ROLLOUT_STARTING || rollout->vacant == 0 ||
+		       (rollout->deadline != NEVER &&
+			sim->now <= rollout->deadline + check_of(sim)->late));
 	CHECK(sim, rollout->gate_open == transaction->gate_open);
 	for (uint32_t s = rollout->cursor; s < rollout->batch_end; s++) {
 		const struct worker *worker = sim_successor(sim, p, s);
 
 		starting += worker != NULL && worker->state == WORKER_STARTING;
-		CHECK(sim, worker != NULL);
+		vacant += worker == NULL;
+		CHECK(sim, worker != NULL || pool->slots[s].leaving != CORE_NONE || pool->starved ||
+			       pool->live >= pool->max_processes);
 	}
-	CHECK(sim,
-	      rollout->state != ROLLOUT_STARTING || (starting > 0 && starting == rollout->waiting));
-	CHECK(sim, rollout->state == ROLLOUT_STARTING || starting == 0);
+	CHECK(sim, rollout->state != ROLLOUT_STARTING ||
+		       (rollout->waiting > 0 && starting + vacant == rollout->waiting &&
+			vacant == rollout->vacant));
+	CHECK(sim, rollout->state == ROLLOUT_STARTING || starting + vacant == 0);
 	CHECK(sim, (rollout->state == ROLLOUT_DONE) == (rollout->cursor == rollout->end));
 }
 

@@ -101,7 +101,55 @@ static inline void check_reason(struct sim *sim, const struct order *order, bool
 	}
 }
 
-/* The one that was to be replaced goes only when its successor serves, and has been watched. */
+/* As many slots as that may be without anybody because of a rollout, or of its undoing. */
+static inline uint32_t check_may_be_empty(const struct pool *pool, const struct check_pool *entry)
+{
+	uint32_t most = entry->params.max_unavailable;
+
+	if (pool->params.max_unavailable > most)
+		most = pool->params.max_unavailable;
+	return entry->change.kind != CHANGE_NONE && entry->change.params.max_unavailable > most
+		   ? entry->change.params.max_unavailable
+		   : most;
+}
+
+/* The one who served in a slot has to go first: for a new version not before the gate is open, and
+ * not in more slots than max_unavailable says. */
+static inline void check_emptied(struct sim *sim, const struct order *order)
+{
+	struct pool *pool = sim_pool(sim, order->worker.pool);
+	struct check_pool *entry = &check_of(sim)->pools[order->worker.pool];
+	struct check_slot *slot = &entry->slots[order->slot];
+	uint32_t emptied = 0;
+
+	slot->emptied = true;
+	slot->leaving = order->worker.index;
+	slot->serial = order->worker.serial;
+	for (uint32_t s = 0; s < pool->size; s++)
+		emptied += entry->slots[s].emptied;
+	CHECK(sim, emptied <= check_may_be_empty(pool, entry));
+	/* the step may have committed another surge behind it */
+	CHECK(sim, order->reason == END_UNDO
+		       ? pool->params.max_surge == 0 || entry->params.max_surge == 0
+		       : check_of(sim)->gate_open);
+}
+
+/* Nobody starts in a slot whose worker has to go first and is still there; where the model does not
+ * wait for it, check_slot_emptied() asks why. */
+static inline void check_exclusive(struct sim *sim, const struct order *order)
+{
+	const struct pool *pool = sim_pool(sim, order->pool);
+	const struct check_pool *entry = &check_of(sim)->pools[order->pool];
+	const struct check_slot *slot = &entry->slots[order->slot];
+	const struct check_worker *worker = &entry->workers[slot->leaving];
+
+	CHECK(sim, !slot->emptied || worker->serial != slot->serial ||
+		       worker->state == WORKER_GONE ||
+		       pool->slots[order->slot].leaving != slot->leaving);
+}
+
+/* The one that was to be replaced goes only when its successor serves, and has been watched; or it
+ * goes first. */
 static inline void check_replaced(struct sim *sim, const struct order *order)
 {
 	struct pool *pool = sim_pool(sim, order->worker.pool);
@@ -119,7 +167,10 @@ static inline void check_replaced(struct sim *sim, const struct order *order)
 		if (entry->workers[w].state == WORKER_SERVING &&
 		    entry->workers[w].slot == order->slot)
 			worker = &pool->workers[w];
-	CHECK(sim, worker != NULL);
+	if (worker == NULL) {
+		check_emptied(sim, order);
+		return;
+	}
 	if (order->reason == END_UNDO)
 		return;
 	CHECK(sim, slot->current == worker->ref.index);
@@ -148,6 +199,8 @@ static inline void check_state(struct sim *sim, size_t n, bool commits)
 	CHECK(sim, entry->serial == order->worker.serial);
 	entry->state = order->to;
 	entry->since = sim->now;
+	if (order->to == WORKER_SERVING)
+		pool->slots[order->slot].emptied = false;
 	if (order->to == WORKER_GONE)
 		pool->live--;
 	if (check_leaves(order->to)) {
@@ -178,14 +231,15 @@ static inline void check_stage(struct sim *sim, enum order_kind kind)
 	check_of(sim)->exited = kind == ORDER_EXIT;
 }
 
-/* A batch that begins takes no more workers' successors than max_surge. */
+/* A batch that begins takes no more workers' successors than max_surge beside them; order->value:
+ * the others, that go first, are still there. */
 static inline void check_batch(struct sim *sim, const struct order *order)
 {
 	struct check_pool *entry = &check_of(sim)->pools[order->pool];
 	const struct pool *pool = sim_pool(sim, order->pool);
 	uint32_t surge = 0;
 
-	if (entry->batch_count == 0) {
+	if (entry->batch_count == 0 && !sim->instance->transaction.gate_open) {
 		entry->batch = order->slot;
 		entry->batch_count = order->count;
 	}
@@ -197,7 +251,8 @@ static inline void check_batch(struct sim *sim, const struct order *order)
 			 worker->slot >= order->slot && worker->slot < order->slot + order->count;
 	}
 	CHECK(sim, order->count > 0);
-	CHECK(sim, surge <= entry->change.params.max_surge);
+	CHECK(sim, order->value >= 0 && (uint32_t)order->value <= order->count);
+	CHECK(sim, surge <= entry->change.params.max_surge + (uint32_t)order->value);
 }
 
 static inline void check_ready(struct sim *sim)
@@ -225,6 +280,7 @@ static inline void check_order(struct sim *sim, size_t n, bool commits)
 		CHECK(sim, entry->live <= most);
 		CHECK(sim, check_worker(sim, &order->worker)->serial == order->worker.serial);
 		CHECK(sim, check_worker(sim, &order->worker)->state == WORKER_STARTING);
+		check_exclusive(sim, order);
 		break;
 	case ORDER_SEND_SOCKETS:
 		CHECK(sim, n > 0 && order[-1].kind == ORDER_STATE &&
@@ -275,7 +331,9 @@ static inline void check_orders(struct sim *sim)
 	for (size_t n = 0; n < sim->plan.n; n++) {
 		const struct order *order = &sim->plan.orders[n];
 
-		if (order->kind == ORDER_PROMOTED && !check_of(sim)->gate_open) {
+		if ((order->kind == ORDER_PROMOTED ||
+		     (order->kind == ORDER_BATCH && order->value > 0)) &&
+		    !check_of(sim)->gate_open) {
 			check_gate(sim);
 			check_of(sim)->gate_open = true;
 		}

@@ -99,7 +99,7 @@ static void test_example(void **state)
 	assert_int_equal(pool->dump_signal, SIGQUIT);
 	assert_true(pool->max_surge.percent);
 	assert_int_equal(pool->max_surge.value, 50);
-	assert_int_equal(config_surge(pool), 2);
+	assert_int_equal(config_surge(pool, pool->workers), 2);
 	assert_string_equal(pool->user, "api");
 	assert_int_equal(pool->n_environment, 4);
 	assert_string_equal(pool->environment[1], "B=x y");
@@ -145,6 +145,7 @@ static void test_defaults(void **state)
 	assert_int_equal(pool->on_crash_loop, ON_CRASH_LOOP_RETRY);
 	assert_int_equal(pool->on_start_failure, ON_START_FAILURE_EXIT);
 	assert_true(pool->max_surge.percent && pool->max_surge.value == 100);
+	assert_int_equal(pool->max_unavailable.value, 0);
 	assert_true(pool->min_ready == 0);
 	assert_true(pool->progress_timeout == 600 * USEC_PER_SEC);
 	assert_true(!pool->ready_workers.percent && pool->ready_workers.value == 1);

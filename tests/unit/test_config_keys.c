@@ -147,11 +147,16 @@ static const struct row pool_rows[] = {
     {"handoff = channel", "channel", NULL},
     {"handoff = exec", NULL, "'exec' is not one of inherit, channel"},
     {"max_surge = 3", "3", NULL},
+    {"max_surge = 10001", NULL, "must be between 0 and 10000, but is 10001"},
     {"max_surge = 25%", "25%", NULL},
-    {"max_surge = 0", NULL, "must be between 1 and 10000, but is 0"},
-    {"max_surge = 0%", NULL, "must be between 1% and 100%, but is 0%"},
-    {"max_surge = 101%", NULL, "must be between 1% and 100%, but is 101%"},
+    {"max_surge = 101%", NULL, "must be between 0% and 100%, but is 101%"},
     {"max_surge = all", NULL, "'all' is neither a number nor a percentage such as 25%"},
+    {"max_unavailable = 0", "0", NULL},
+    {"max_unavailable = 2", "2", NULL},
+    {"max_unavailable = 25%", "25%", NULL},
+    {"max_unavailable = 10001", NULL, "must be between 0 and 10000, but is 10001"},
+    {"max_unavailable = 101%", NULL, "must be between 0% and 100%, but is 101%"},
+    {"max_unavailable = few", NULL, "'few' is neither a number nor a percentage such as 25%"},
     {"min_ready = 10s", "10s", NULL},
     {"progress_timeout = 1h", "1h", NULL},
     {"ready_workers = 0", "0", NULL},
@@ -229,7 +234,6 @@ static const struct row pool_rows[] = {
      "'SIGFOO' is neither an exit code between 0 and 255 nor a signal"},
 
     {"live = http:/x", NULL, "is not supported by this version"},
-    {"max_unavailable = 1", NULL, "is not supported by this version"},
     {"canary = 1", NULL, "is not supported by this version"},
     {"probe_address = x", NULL, "is not supported by this version"},
     {"fd_store_max = 1", NULL, "is not supported by this version"},
@@ -535,7 +539,7 @@ static void test_items(void **state)
 
 	(void)state;
 	items = config_pool_items(reading.config, "api", &n);
-	assert_int_equal(n, 44);
+	assert_int_equal(n, 45);
 	assert_string_equal(items[0].key, "command");
 	assert_int_equal(items[0].effect, CONFIG_EFFECT_REPLACE);
 	for (i = 0; i < n; i++) {
@@ -561,7 +565,7 @@ static void test_key_table(void **state)
 	const struct key_info *infos = keys_all(&n);
 
 	(void)state;
-	assert_int_equal(n, 5 + 10 + 44);
+	assert_int_equal(n, 5 + 10 + 45);
 	for (i = 0; i < n; i++) {
 		assert_true(strlen(infos[i].name) > 0 && strlen(infos[i].name) < 49);
 		assert_true(strlen(infos[i].type) > 0);

@@ -254,6 +254,7 @@ static void test_cross_numbers(void **state)
 		    "x.ini:5: [pool:api] max_processes: must be at least 7, for 5 workers and 2 "
 		    "more in a rollout (max_surge), "
 		    "but is 6\n");
+	assert_taken(POOL "workers = 3\nmax_processes = 3\nmax_surge = 0\nmax_unavailable = 1\n");
 	assert_said(POOL "workers = 2\nready_workers = 3\n",
 		    "x.ini:5: [pool:api] ready_workers: the pool could never count as ready: "
 		    "ready_workers is 3, but workers is "
@@ -263,6 +264,41 @@ static void test_cross_numbers(void **state)
 		    "[pool:b]\ncommand = x\nready = notify\nworkers = 1001\n",
 		    "x.ini:8: [pool:b] workers: all pools together have 10001 workers; at most "
 		    "10000 are possible\n");
+}
+
+/* A rollout must have a way to replace a worker. */
+static void test_cross_progress(void **state)
+{
+	(void)state;
+	assert_said(
+	    POOL "workers = 4\nmax_surge = 0\n",
+	    "x.ini:5: [pool:api] max_surge: max_surge and max_unavailable are both 0, so no "
+	    "worker could ever be replaced: allow one more of them (max_surge) or one fewer "
+	    "(max_unavailable)\n");
+	assert_said(
+	    POOL "workers = 4\nmax_unavailable = 0%\nmax_surge = 0%\n",
+	    "x.ini:5: [pool:api] max_unavailable: max_surge and max_unavailable are both 0, so "
+	    "no worker could ever be replaced: allow one more of them (max_surge) or one fewer "
+	    "(max_unavailable)\n");
+	assert_said(
+	    POOL "workers = 3\nmax_surge = 0\nmax_unavailable = 33%\n",
+	    "x.ini:6: [pool:api] max_unavailable: 33% of 3 workers, rounded down, are none, and "
+	    "max_surge is 0, so no worker could ever be replaced: say a number, 1 or more\n");
+	assert_taken(POOL "workers = 3\nmax_surge = 0\nmax_unavailable = 34%\n");
+	assert_taken(POOL "workers = 3\nmax_surge = 1%\nmax_unavailable = 33%\n");
+	assert_taken(POOL "max_surge = 0\nmax_unavailable = 100%\n");
+	assert_said(
+	    POOL "max_surge = 0\nmax_unavailable = 1\ndrain_timeout = 10min\n",
+	    "x.ini:6: [pool:api] drain_timeout: progress_timeout (10 min) must be longer than "
+	    "a drain (10 min) where workers have to go before their successors start "
+	    "(max_unavailable)\n");
+	assert_said(POOL "max_surge = 0\nmax_unavailable = 1\nprogress_timeout = 1min\n"
+			 "drain_timeout = 59s\ndump_signal = SIGQUIT\ndump_timeout = 1s\n",
+		    "x.ini:6: [pool:api] progress_timeout: progress_timeout (1 min) must be longer "
+		    "than a drain (1 min) where workers have to go before their successors start "
+		    "(max_unavailable)\n");
+	assert_taken(POOL
+		     "workers = 2\nmax_surge = 100%\nmax_unavailable = 1\ndrain_timeout = 1h\n");
 }
 
 int main(void)
@@ -278,6 +314,7 @@ int main(void)
 	    cmocka_unit_test(test_cross_ready),
 	    cmocka_unit_test(test_cross_times),
 	    cmocka_unit_test(test_cross_numbers),
+	    cmocka_unit_test(test_cross_progress),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
