@@ -28,6 +28,11 @@ enum log_format {
 			       does not take is TEXT */
 };
 
+/* More that an entry of the journal says; NULL values are left out. */
+struct log_field {
+	const char *name, *value;
+};
+
 /* What a line is about. Fields that are unknown are NULL or -1. */
 struct log_about {
 	const char *event; /* a stable word for machines: "worker-ready", "reload-failed" */
@@ -35,6 +40,8 @@ struct log_about {
 	long slot;
 	long generation;
 	long pid;
+	const struct log_field *fields; /* for LOG_FORMAT_JOURNAL alone */
+	size_t n_fields;
 };
 
 #define LOG_ABOUT_NOTHING \

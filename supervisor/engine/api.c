@@ -167,8 +167,10 @@ static const struct route {
     {ROUTE_GET, "/metrics", get_metrics, 0, 0},
     {ROUTE_GET, "/v1/status", get_status, 0, 0},
     {ROUTE_GET, "/v1/events", api_get_events, 0, 0},
+    {ROUTE_GET, "/v1/history", api_get_history, 0, 0},
     /* what workers write may be confidential: it does not leave the machine this way */
     {ROUTE_GET_LOCAL, "/v1/logs", api_get_logs, 0, 0},
+    {ROUTE_GET_LOCAL, "/v1/why", api_get_why, 0, 0},
     {ROUTE_POST, "/v1/reload", api_post_reload,
      API_CHANGED | API_POOL | API_WAIT | API_ABORT | API_PROGRESS, 0},
     {ROUTE_POST, "/v1/stop", api_post_stop, API_NOW | API_PROGRESS, 0},

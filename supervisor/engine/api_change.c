@@ -97,6 +97,21 @@ static void asking_each(void *arg, const char *name, const char *json, size_t le
 	conn_send(asking->conn, &piece);
 }
 
+/* The service that asks, as ExecReload= does; NULL: it is no service. */
+static char *calling_unit(struct call *call)
+{
+	char unit[SYSTEMD_UNIT_NAME_MAX];
+	struct ucred peer;
+	size_t len;
+
+	if (conn_peer(call->conn, &peer) < 0 || systemd_unit_of(peer.pid, unit) < 0)
+		return NULL;
+	len = strlen(unit);
+	return len > strlen(".service") && strcmp(unit + len - strlen(".service"), ".service") == 0
+		   ? strdup(unit)
+		   : NULL;
+}
+
 static struct wish *make_wish(struct call *call, enum wish_kind kind, const char *pool)
 {
 	struct wish *wish = calloc(1, sizeof(*wish));
@@ -117,6 +132,7 @@ static struct wish *make_wish(struct call *call, enum wish_kind kind, const char
 		free(wish);
 		return NULL;
 	}
+	wish->unit = calling_unit(call);
 	return wish;
 }
 
@@ -152,6 +168,7 @@ static void post_wish(struct call *call, enum wish_kind kind, const char *pool)
 		if (wish != NULL) {
 			free(wish->by);
 			free(wish->pool);
+			free(wish->unit);
 			free(wish);
 		}
 		api_refuse(call, 503, "too many listeners, or out of memory");

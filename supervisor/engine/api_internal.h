@@ -40,6 +40,11 @@ bool api_check_long(struct call *call);
 void api_get_events(struct call *call);
 void api_get_logs(struct call *call);
 
+/* ---- api_past.c ---- */
+
+void api_get_why(struct call *call);
+void api_get_history(struct call *call);
+
 /* ---- api_change.c ---- */
 
 void api_post_reload(struct call *call);

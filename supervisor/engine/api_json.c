@@ -65,7 +65,7 @@ json_t *api_json_pid(pid_t pid)
 }
 
 /* Lines of text as an array of strings. */
-static json_t *lines_array(const struct buf *lines)
+json_t *api_json_lines(const struct buf *lines)
 {
 	const char *at = buf_text(lines), *end = at + lines->len, *newline;
 	json_t *array = json_array();
@@ -180,7 +180,7 @@ void api_json_stopping(const struct engine *engine, struct buf *out)
 
 /* ---- results ---- */
 
-static const char *result_name(enum result result)
+const char *api_json_result_name(enum result result)
 {
 	switch (result) {
 	case RESULT_COMMITTED:
@@ -216,16 +216,16 @@ json_t *api_json_result_object(const struct outcome *outcome)
 {
 	json_t *result = json_object();
 
-	api_json_set_text(result, "result", result_name(outcome->result));
+	api_json_set_text(result, "result", api_json_result_name(outcome->result));
 	api_json_set_number(result, "id", (long long)outcome->id);
 	api_json_set_text(result, "kind", wish_kind_name(outcome->kind));
 	json_object_set_new(result, "by", api_json_text(outcome->by));
 	api_json_set_number(result, "duration_ms", (long long)(outcome->duration / USEC_PER_MSEC));
 	json_object_set_new(result, "finished", api_json_time(outcome->finished_wall));
 	json_object_set_new(result, "message", api_json_text(outcome->message));
-	json_object_set_new(result, "remarks", lines_array(&outcome->remarks));
+	json_object_set_new(result, "remarks", api_json_lines(&outcome->remarks));
 	json_object_set_new(result, "problems", result_problems(&outcome->problems));
-	json_object_set_new(result, "lines", lines_array(&outcome->lines));
+	json_object_set_new(result, "lines", api_json_lines(&outcome->lines));
 	if (outcome->culprit_pool != NULL)
 		json_object_set_new(result, "worker",
 				    json_pack("{s:o, s:i, s:i, s:o}", "pool",

@@ -51,5 +51,13 @@ void api_json_signalled(const pid_t *pids, size_t n, struct buf *out);
 void api_json_out_of_service(bool on, struct buf *out);
 void api_json_stopping(const struct engine *engine, struct buf *out);
 void api_json_status(struct engine *engine, struct buf *out);
+/* Whose ends are asked for. */
+struct api_why {
+	const char *pool; /* NULL: all */
+	uint32_t slot;	  /* CORE_NONE: all */
+	long pid;	  /* 0: all */
+};
+void api_json_why(const struct engine *engine, const struct api_why *why, struct buf *out);
+void api_json_history(const struct engine *engine, struct buf *out);
 
 #endif

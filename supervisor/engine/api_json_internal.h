@@ -21,6 +21,10 @@ json_t *api_json_seconds(usec_t usec);
 json_t *api_json_seconds_until(usec_t deadline, usec_t now);
 /* null for 0. */
 json_t *api_json_pid(pid_t pid);
+/* Lines of text as an array of strings. */
+json_t *api_json_lines(const struct buf *lines);
+/* "committed", "failed", "aborted", "refused" */
+const char *api_json_result_name(enum result result);
 json_t *api_json_result_object(const struct outcome *outcome);
 
 /* Sets a member, unless text is NULL or number negative. */

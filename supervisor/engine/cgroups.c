@@ -313,7 +313,8 @@ static void cgroups_judge_oom(struct proc *proc)
 	struct engine *engine = proc->engine;
 	struct cgroup_oom oom = {0};
 
-	if (cgroup_read_oom(&engine->cgroups->tree, proc->cgroup->name, &oom) < 0 || oom.kills == 0)
+	proc->oom_known = cgroup_read_oom(&engine->cgroups->tree, proc->cgroup->name, &oom) == 0;
+	if (!proc->oom_known || oom.kills == 0)
 		return;
 	engine->pools[proc->ref.pool].oom_kills += oom.kills;
 	if (proc->exit.code == CLD_KILLED && proc->exit.value == SIGKILL && !proc->killed) {

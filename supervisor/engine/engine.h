@@ -16,6 +16,8 @@
 #include "base/log.h"
 #include "core/diff.h"
 #include "core/instance.h"
+#include "engine/history.h"
+#include "engine/incidents.h"
 #include "system/config.h"
 #include "system/listener.h"
 #include "system/notify.h"
@@ -28,6 +30,7 @@ struct channel;	 /* channel.c: one worker's connection */
 struct channels; /* channel.c: channel.sock */
 struct control;	 /* control.c: the API's listeners */
 struct events;	 /* events.c: who listens to what happens */
+struct evidence; /* evidence.c: what is gathered of a worker that goes */
 struct files;	 /* sockets_files.c: those of Unix sockets */
 struct output;	 /* output.c: what one worker writes */
 struct outputs;	 /* output.c: all of it, and our own log's way out */
@@ -113,6 +116,17 @@ struct version {
 /* Whose memory was short when the kernel ended a worker. */
 enum proc_oom { PROC_OOM_NONE, PROC_OOM_OWN, PROC_OOM_ABOVE };
 
+/* Why a worker was started. */
+enum start {
+	START_OTHER, /* its predecessor went, as it should */
+	START_INSTANCE,
+	START_RELOAD, /* and the next two: number of the transaction */
+	START_RESTART,
+	START_SCALE,
+	START_RESTORED,	      /* the transaction of that number failed: the old version again */
+	START_AFTER_INCIDENT, /* number of the incident */
+};
+
 /* One process of ours: a worker. */
 struct proc {
 	struct engine *engine;
@@ -144,8 +158,13 @@ struct proc {
 	bool has_inflight;
 	unsigned long inflight;
 	bool ended;
+	bool told;   /* it had been told to go when it ended */
 	bool killed; /* by us */
 	enum proc_oom oom;
+	bool oom_known; /* its cgroup could tell */
+	enum start start;
+	uint64_t start_number;
+	struct evidence *evidence; /* NULL: nothing has happened */
 	struct reap_status exit;
 	char *failure; /* why it could not be started, in words */
 	struct proc *next_buried;
@@ -198,9 +217,11 @@ struct outcome {
 
 struct wish {
 	struct wish *next;
-	uint64_t id;   /* request id in the model; 0 where nobody waits */
-	uint64_t join; /* queued wishes for the same have the same */
-	bool running;  /* its transaction has begun */
+	uint64_t id;	 /* request id in the model; 0 where nobody waits */
+	uint64_t join;	 /* queued wishes for the same have the same */
+	bool running;	 /* its transaction has begun */
+	uint64_t number; /* that of the transaction, then */
+	usec_t asked_at;
 	enum wish_kind kind;
 	bool changed;	  /* reload --changed */
 	char *pool;	  /* NULL: all */
@@ -208,7 +229,8 @@ struct wish {
 	uint32_t workers; /* scale */
 	bool wait_drained;
 	bool abort_on_disconnect;
-	char *by; /* "uid 1000 pid 4242", "SIGHUP" */
+	char *by;   /* "uid 1000 pid 4242", "SIGHUP" */
+	char *unit; /* systemd's, of the caller; NULL: not known */
 	/* Called once with the answer (for wait_drained with that of the drains); NULL: nobody
 	 * waits. */
 	void (*done)(void *arg, const struct outcome *outcome);
@@ -286,6 +308,11 @@ struct engine {
 	uint64_t wish_ids;
 	struct undertaking undertaking;
 	struct outcome *last_outcome; /* of the last reload, restart or scale */
+	struct history history;
+	usec_t queues_seen_at; /* reloads.c: accept queues were looked at */
+	struct incidents incidents;
+	struct timeval look_turn; /* evidence.c: the loop's turn, and what it spent on looking */
+	usec_t look_spent;
 	uint64_t joins;
 	uint64_t outcomes[6];	 /* by enum result, reloads only */
 	usec_t last_reload_wall; /* when the last one ended; 0: none yet */
@@ -308,6 +335,7 @@ struct engine {
 	bool out_of_service;
 	bool refusing;	   /* a stop: sockets are not mended any more */
 	bool stop_asked;   /* for; perhaps the manager is being asked why */
+	bool stop_now;	   /* and budgets are taken away */
 	bool keep_sockets; /* a stop that a start will follow: what the manager keeps stays open */
 	bool exiting;
 	int exit_code;

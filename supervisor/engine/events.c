@@ -48,7 +48,9 @@ static void events_log(const struct happening *happening, const char *sentence)
 				  .pool = happening->pool,
 				  .slot = happening->slot,
 				  .generation = happening->generation,
-				  .pid = happening->pid};
+				  .pid = happening->pid,
+				  .fields = happening->fields,
+				  .n_fields = happening->n_fields};
 
 	log_line(happening->level, &about, "%s", sentence);
 }

@@ -19,6 +19,8 @@ struct happening {
 	uint64_t id;			 /* of a transaction */
 	const char *kind;		 /* "reload", "restart", "scale", "start" */
 	const char *by;
+	const struct log_field *fields; /* for the journal alone */
+	size_t n_fields;
 };
 
 /* The macro's defaults are meant to be overridden by what follows them. */

@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "engine/cgroups.h"
 #include "engine/events.h"
+#include "engine/evidence.h"
 #include "engine/versions.h"
 
 /* One that is told to go before that ends without a word of its start: nobody wants it any more. */
@@ -290,6 +291,7 @@ void launch_one(struct engine *engine, const struct worker_ref *ref)
 	}
 	runtime->procs[ref->index] = proc;
 	proc->launch = launch;
+	evidence_started(proc);
 	if (launch_run(launch) < 0) {
 		launch_drop(proc);
 		launch_failed(engine, proc);

@@ -8,9 +8,11 @@
 #include "base/parse.h"
 #include "engine/channel.h"
 #include "engine/events.h"
+#include "engine/evidence.h"
 #include "engine/launch.h"
 #include "engine/metrics.h"
 #include "engine/proc.h"
+#include "engine/reloads.h"
 #include "engine/sockets.h"
 #include "engine/versions.h"
 #include "engine/wishes.h"
@@ -28,15 +30,18 @@ static long long orders_ms(usec_t usec)
 
 static void orders_held(const struct proc *proc)
 {
+	reloads_worker_ready(proc, usec_sub(clock_now(), proc->spawned_at));
 	log_info("%s is ready and waits for its sockets", PROC_TEXT(proc));
 }
 
-static void orders_serving(struct engine *engine, struct proc *proc)
+static void orders_serving(struct engine *engine, struct proc *proc, const struct order *order)
 {
 	usec_t took;
 
 	proc->ready_at = clock_now();
 	took = usec_sub(proc->ready_at, proc->spawned_at);
+	if (order->from != WORKER_HELD)
+		reloads_worker_ready(proc, took);
 	probe_stop(proc);
 	events_tell(engine,
 		    HAPPENING("worker-ready", LOG_LEVEL_INFO, ORDERS_WORKER(proc),
@@ -63,6 +68,9 @@ static void orders_draining(struct engine *engine, struct proc *proc, const stru
 	proc->leaving_at = engine->step_at;
 	probe_stop(proc);
 	orders_count_loss(&engine->pools[proc->ref.pool], order);
+	evidence_told(proc, order);
+	if (late)
+		evidence_look(proc);
 	if (proc_inflight(proc, &inflight) && inflight > 0)
 		snprintf(work, sizeof(work), " for %lu request%s in flight", inflight,
 			 inflight == 1 ? "" : "s");
@@ -124,8 +132,23 @@ static void orders_escalation(struct engine *engine, struct proc *proc, const st
 	buf_free(&text);
 }
 
+/* Is its time over (and not taken away)? */
+static bool orders_is_overdue(const struct engine *engine, const struct proc *proc,
+			      const struct order *order)
+{
+	const struct evidence *evidence = proc->evidence;
+
+	if (order->from == WORKER_KILLED || orders_was_up(order))
+		return false;
+	return !engine->stop_now || evidence == NULL ||
+	       engine->step_at >= usec_add(evidence->told_at, evidence->budget);
+}
+
 static void orders_dumping(struct engine *engine, struct proc *proc, const struct order *order)
 {
+	const struct pool_spec *spec = proc->version->spec;
+
+	evidence_overdue(proc, spec->dump_signal != 0 ? spec->dump_signal : SIGABRT);
 	orders_escalation(engine, proc, order, true);
 	if (proc->leaving_at == 0) {
 		proc->leaving_at = engine->step_at;
@@ -140,6 +163,8 @@ static void orders_killed(struct engine *engine, struct proc *proc, const struct
 	if (proc->leaving_at == 0)
 		proc->leaving_at = engine->step_at;
 	probe_stop(proc);
+	if (order->from != WORKER_DUMPING && orders_is_overdue(engine, proc, order))
+		evidence_overdue(proc, 0);
 	orders_escalation(engine, proc, order, false);
 	if (order->from != WORKER_KILLED)
 		engine->pools[proc->ref.pool].kills++;
@@ -200,6 +225,7 @@ static void orders_gone(struct engine *engine, const struct order *order)
 		else
 			orders_left(engine, proc, order, words);
 	}
+	evidence_end(proc, order);
 	proc_retire(proc);
 }
 
@@ -218,7 +244,7 @@ static void orders_state(struct engine *engine, const struct order *order)
 		orders_held(proc);
 		break;
 	case WORKER_SERVING:
-		orders_serving(engine, proc);
+		orders_serving(engine, proc, order);
 		break;
 	case WORKER_DRAINING:
 		orders_draining(engine, proc, order);

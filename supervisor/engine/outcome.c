@@ -8,6 +8,7 @@
 #include "engine/events.h"
 #include "engine/output.h"
 #include "engine/proc.h"
+#include "engine/reloads.h"
 #include "engine/wishes.h"
 
 /* Pools that a sentence names before it says "and N more". */
@@ -368,6 +369,7 @@ void outcome_tell(struct engine *engine, struct outcome *outcome)
 	struct buf problems = {0};
 
 	if (outcome == NULL) {
+		reloads_ended(engine, NULL);
 		log_error("out of memory: what became of %s %llu cannot be told", kind,
 			  (unsigned long long)engine->undertaking.number);
 		return;
@@ -378,6 +380,7 @@ void outcome_tell(struct engine *engine, struct outcome *outcome)
 			      .kind = kind, .by = outcome->by,
 			      .after_ms = (long long)(outcome->duration / USEC_PER_MSEC)),
 		    "%s", outcome->message != NULL ? outcome->message : kind);
+	reloads_ended(engine, outcome);
 	config_problems_print(&outcome->problems, &problems);
 	outcome_tell_lines(outcome, LOG_LEVEL_ERROR, "", &problems);
 	outcome_tell_lines(outcome, LOG_LEVEL_ERROR, "its last output: ", &outcome->lines);

@@ -226,6 +226,18 @@ void output_free(struct proc *proc)
 	output_destroy(oldest);
 }
 
+void output_catch_up(struct proc *proc)
+{
+	for (size_t i = 0; proc->output != NULL && i < ARRAY_LEN(proc->output->streams); i++)
+		stream_catch_up(&proc->output->streams[i]);
+}
+
+void output_capture(struct proc *proc, struct buf *into)
+{
+	if (proc->output != NULL)
+		proc->output->capture = into;
+}
+
 void outputs_reopen(struct engine *engine)
 {
 	struct output_file *file;

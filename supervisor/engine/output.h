@@ -61,6 +61,11 @@ bool output_journal_command(const struct pool_spec *spec, char *text, size_t siz
 /* Appends the last `lines` lines that the worker wrote to out (works after output_close(), while
  * proc lives). */
 void output_tail(const struct proc *proc, unsigned lines, struct buf *out);
+/* Reads what the worker has written by now (bounded): what comes later was written later. */
+void output_catch_up(struct proc *proc);
+/* Each line from now on is also added to `into`, as far as it takes it, until this is called with
+ * NULL. Both accept a proc without output. */
+void output_capture(struct proc *proc, struct buf *into);
 /* This worker's lines that did not get to our standard error. */
 uint64_t output_dropped(const struct proc *proc);
 /* The same of all workers ever, and those that a log file did not take. */

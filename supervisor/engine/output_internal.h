@@ -110,6 +110,7 @@ struct output {
 	bool gone;
 	struct output_stream streams[2];
 	struct ring tail;	/* lines, each behind its time */
+	struct buf *capture;	/* takes lines as well; NULL: nobody wants them */
 	uint64_t dropped, told; /* lines that did not get to our standard error */
 	dev_t stream_device;	/* of its own stream into the journal; inode 0: it has none */
 	ino_t stream_inode;
@@ -150,6 +151,8 @@ int stream_open(struct outputs *outputs, struct output_stream *stream,
 /* Reads at most quota bytes (a line costs some more) and tells the lines. Returns false when nobody
  * can write any more. */
 bool stream_read(struct output_stream *stream, size_t quota);
+/* Reads what is there now, also where it is the end: that is for the loop to see. */
+void stream_catch_up(struct output_stream *stream);
 /* Tells an unfinished line and closes. Accepts a closed one. */
 void stream_close(struct output_stream *stream);
 

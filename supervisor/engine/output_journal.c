@@ -188,6 +188,8 @@ static bool journal_log(enum log_level level, const struct log_about *about, con
 
 	entry_begin(&entry, journal, (int)level, "handoverd", about);
 	journal_entry_add(&entry, "MESSAGE", message, len);
+	for (size_t i = 0; i < about->n_fields; i++)
+		journal_entry_add_text(&entry, about->fields[i].name, about->fields[i].value);
 	r = journal_put(journal, &entry, OUTPUT_QUEUE_MAX);
 	if (r == -ENOBUFS)
 		journal->dropped++;

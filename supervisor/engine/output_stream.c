@@ -56,6 +56,10 @@ static void output_take_line(struct output *output, const char *text, size_t len
 	struct output_line line;
 
 	tail_add(output, text, len);
+	if (output->capture != NULL) {
+		buf_add(output->capture, text, len);
+		buf_add_str(output->capture, "\n");
+	}
 	if (!LIST_EMPTY(&outputs->followers)) {
 		line = output_describe(output, clock_wall(), text, len);
 		outputs_tell_line(outputs, &line);
@@ -228,6 +232,15 @@ static void stream_readable(evutil_socket_t fd, short what, void *arg)
 	}
 	stream_write_batch(stream);
 	sink_flush(&outputs->sink);
+}
+
+void stream_catch_up(struct output_stream *stream)
+{
+	if (stream->readable == NULL)
+		return;
+	(void)stream_read(stream, OUTPUT_READ_MAX);
+	stream_write_batch(stream);
+	sink_flush(&stream->output->outputs->sink);
 }
 
 /* ---- opening ---- */

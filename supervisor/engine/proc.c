@@ -13,6 +13,7 @@
 #include "engine/cgroups.h"
 #include "engine/channel.h"
 #include "engine/events.h"
+#include "engine/evidence.h"
 #include "engine/launch.h"
 #include "engine/output.h"
 #include "engine/versions.h"
@@ -71,6 +72,7 @@ struct proc *proc_free(struct proc *proc)
 	probe_stop(proc);
 	acks_stop(proc);
 	cgroups_leave(proc);
+	evidence_free(proc);
 	output_free(proc);
 	channel_close(proc);
 	proc_drop_ready(proc);
@@ -192,7 +194,6 @@ static void proc_exited(evutil_socket_t fd, short what, void *arg)
 	struct proc *proc = arg;
 	struct engine *engine = proc->engine;
 	struct worker_ref ref = proc->ref;
-	bool told;
 
 	(void)what;
 	if (engine_turn_is_long(engine) || reap_peek(fd, &proc->exit) == 0)
@@ -211,10 +212,10 @@ static void proc_exited(evutil_socket_t fd, short what, void *arg)
 	output_close(proc);
 	cgroups_leave(proc);
 	orphans_sweep_soon(engine);
-	told = proc_is_told(proc);
-	if (!launch_has_failed(proc, told))
+	proc->told = proc_is_told(proc);
+	if (!launch_has_failed(proc, proc->told))
 		engine_post_worker(engine, &ref, WORKER_EVENT_EXITED, 0,
-				   proc_ended_well(proc, told));
+				   proc_ended_well(proc, proc->told));
 }
 
 void proc_retire(struct proc *proc)

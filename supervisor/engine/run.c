@@ -14,6 +14,7 @@
 #include "engine/channel.h"
 #include "engine/control.h"
 #include "engine/events.h"
+#include "engine/evidence.h"
 #include "engine/launch.h"
 #include "engine/manager.h"
 #include "engine/memory.h"
@@ -37,6 +38,7 @@ void engine_stop(struct engine *engine, bool now, const char *by)
 {
 	events_tell(engine, HAPPENING("instance-stopping", LOG_LEVEL_NOTICE, .by = by),
 		    now ? "stopping at once (%s): workers are killed" : "stopping (%s)", by);
+	engine->stop_now |= now;
 	if (now)
 		engine_post(engine, &(struct core_event){.kind = EVENT_STOP_NOW});
 	else if (!engine->stop_asked) {
@@ -61,6 +63,7 @@ int engine_signal(struct engine *engine, const char *pool, uint32_t slot, int si
 		    reap_signal(proc->pidfd, sig, 0) < 0)
 			continue;
 		log_notice("%s gets signal %d from %s", PROC_TEXT(proc), sig, by);
+		evidence_signal(proc, sig, by);
 		pids[told++] = proc->pid;
 	}
 	return told == 0 ? -ESRCH : (int)told;
@@ -260,6 +263,8 @@ static void run_free(struct engine *engine)
 	}
 	free(engine->passed);
 	outcome_free(engine->last_outcome);
+	incidents_free(&engine->incidents);
+	history_free(&engine->history);
 	config_ref_put(engine->config);
 	free(engine->spawns);
 	free(engine->plan.orders);

@@ -9,6 +9,7 @@
 #include "engine/events.h"
 #include "engine/manager.h"
 #include "engine/output.h"
+#include "engine/reloads.h"
 #include "engine/sockets.h"
 #include "engine/versions.h"
 
@@ -16,6 +17,7 @@ static void wish_free(struct wish *wish)
 {
 	free(wish->pool);
 	free(wish->by);
+	free(wish->unit);
 	free(wish);
 }
 
@@ -97,6 +99,7 @@ uint64_t engine_wish(struct engine *engine, struct wish *wish)
 	wish->id = id;
 	wish->join = queued != NULL ? queued->join : ++engine->joins;
 	wish->running = false;
+	wish->asked_at = clock_now();
 	wish->next = engine->wishes;
 	engine->wishes = wish;
 	event.request = (struct request){
@@ -174,14 +177,17 @@ void wishes_begin(struct engine *engine, uint64_t number, uint64_t join)
 	for (struct wish *wish = engine->wishes; wish != NULL; wish = wish->next)
 		if (!wish->running && wish->join == join) {
 			wish->running = true;
+			wish->number = number;
 			first = wish;
 		}
 	if (first == NULL) { /* all of its callers went away, and wanted it ended then */
 		undertaking_begin(engine, number, WISH_RELOAD, "nobody");
+		reloads_begin(engine, NULL);
 		engine_post(engine, &(struct core_event){.kind = EVENT_PREPARE_FAILED});
 		return;
 	}
 	undertaking_begin(engine, number, first->kind, first->by);
+	reloads_begin(engine, first);
 	manager_reloading(engine);
 	r = prepare_wish(engine, first);
 	if (r < 0) {
@@ -194,6 +200,7 @@ void wishes_begin(struct engine *engine, uint64_t number, uint64_t join)
 			      .kind = wish_kind_name(first->kind), .by = first->by),
 		    "%s %llu begins (%s)", wish_kind_name(first->kind), (unsigned long long)number,
 		    first->by);
+	reloads_prepared(engine);
 	engine_post(engine, &(struct core_event){.kind = EVENT_PREPARED,
 						 .changes = engine->undertaking.changes});
 }
@@ -204,6 +211,7 @@ int wishes_start(struct engine *engine, struct config_ref *config)
 
 	undertaking_begin(engine, 1, WISH_RELOAD, "start");
 	engine->undertaking.start = true;
+	reloads_begin(engine, NULL);
 	r = prepare_start(engine, config);
 	if (r < 0) {
 		log_error("cannot start: %s", engine->undertaking.refusal != NULL
@@ -215,6 +223,7 @@ int wishes_start(struct engine *engine, struct config_ref *config)
 	}
 	engine->config = config_ref_get(config);
 	sockets_commit(engine, config->config);
+	reloads_prepared(engine);
 	engine_post(engine, &(struct core_event){.kind = EVENT_START,
 						 .changes = engine->undertaking.changes});
 	return 0;

@@ -19,6 +19,8 @@ bool systemd_is_manager_present(void);
  * system's. */
 enum { SYSTEMD_UNIT_NAME_MAX = 256 };
 int systemd_own_unit(char ret_name[static SYSTEMD_UNIT_NAME_MAX]);
+/* The same for any process: also a session's scope. 0; -ENODATA: to none, or it is gone. */
+int systemd_unit_of(pid_t pid, char ret_name[static SYSTEMD_UNIT_NAME_MAX]);
 
 /* How often the manager wants to hear WATCHDOG=1 from this process at least; 0: it does not. */
 usec_t systemd_watchdog_interval(void);

@@ -38,14 +38,19 @@ struct systemd_bus {
 	int error;     /* the first one */
 };
 
+int systemd_unit_of(pid_t pid, char ret_name[static SYSTEMD_UNIT_NAME_MAX])
+{
+	cleanup_free char *unit = NULL;
+
+	if (sd_pid_get_unit(pid, &unit) < 0 || strlen(unit) >= SYSTEMD_UNIT_NAME_MAX)
+		return -ENODATA;
+	strcpy(ret_name, unit);
+	return 0;
+}
+
 int systemd_own_unit(char ret_name[static SYSTEMD_UNIT_NAME_MAX])
 {
-	cleanup_free char *own = NULL;
-
-	if (sd_pid_get_unit(0, &own) < 0 || strlen(own) >= SYSTEMD_UNIT_NAME_MAX)
-		return -ENODATA;
-	strcpy(ret_name, own);
-	return 0;
+	return systemd_unit_of(0, ret_name);
 }
 
 /* ---- answers ---- */

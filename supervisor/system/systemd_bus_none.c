@@ -45,6 +45,13 @@ void systemd_bus_free(struct systemd_bus *bus)
 	(void)bus;
 }
 
+int systemd_unit_of(pid_t pid, char ret_name[static SYSTEMD_UNIT_NAME_MAX])
+{
+	(void)pid;
+	(void)ret_name;
+	return -ENODATA;
+}
+
 int systemd_own_unit(char ret_name[static SYSTEMD_UNIT_NAME_MAX])
 {
 	(void)ret_name;
