@@ -46,7 +46,7 @@ _handover_operand() {
 	local command=$1 n=$2 cur=$3
 	case $command/$n in
 	reload/0 | scale/0) _handover_offer "$(_handover_pools)" "$cur" ;;
-	logs/0 | restart/0 | signal/0 | dump/0)
+	why/0 | logs/0 | restart/0 | signal/0 | dump/0)
 		_handover_offer "$(_handover_pools) $(_handover_slots)" "$cur"
 		;;
 	signal/1)
@@ -58,7 +58,7 @@ _handover_operand() {
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		;;
 	help/0)
-		_handover_offer "status list logs events reload restart scale stop out-of-service signal dump check help" "$cur"
+		_handover_offer "status why history list logs events reload restart scale stop out-of-service signal dump check help" "$cur"
 		;;
 	esac
 }
@@ -68,6 +68,7 @@ _handover_options() {
 	local change="--wait= --abort-on-disconnect --verbose --quiet --json $instance"
 	case $1 in
 	status) echo "--json --verbose --sockets $instance" ;;
+	why | history) echo "--json --verbose $instance" ;;
 	list) echo "--json --timeout=" ;;
 	logs | events) echo "--follow --json $instance" ;;
 	reload) echo "--changed $change" ;;

@@ -27,6 +27,36 @@ const struct command commands[] = {
      .options = QUERY | OPTION_JSON | OPTION_VERBOSE | OPTION_SOCKETS,
      .needs_instance = true,
      .run = cmd_status},
+    {.name = "why",
+     .operands = "[POOL[/SLOT]|PID]",
+     .summary = "why workers ended",
+     .help = "Tells the last ends of workers that were not in order (20 are kept of each\n"
+	     "pool): crashes, hangs, failed starts, kills at the end of a budget, want of\n"
+	     "memory; also those that ended by their own wish. The last one in full: how it\n"
+	     "ended, by whom, its last output, and for one that hung what it was doing in\n"
+	     "the kernel at that moment, and the dump that it wrote.\n"
+	     "\n"
+	     "  handover why                    of all pools\n"
+	     "  handover why api/2              of one slot\n"
+	     "  handover why 4711               of the worker that had this pid\n"
+	     "  handover why api -v             all of them in full\n",
+     .options = QUERY | OPTION_JSON | OPTION_VERBOSE,
+     .max_operands = 1,
+     .needs_instance = true,
+     .run = cmd_why},
+    {.name = "history",
+     .operands = "",
+     .summary = "the last reloads, and what became of them",
+     .help = "Shows the start and the last reloads, restarts and scalings (50 are kept): who\n"
+	     "asked, what for, how long it waited, prepared, started workers and drained old\n"
+	     "ones, which worker was slowest, and the longest accept queue that was seen\n"
+	     "meanwhile. Why one failed is told below the table; -v tells the rest as well.\n"
+	     "\n"
+	     "  handover history\n"
+	     "  handover history --json | jq '.history[] | select(.result == \"failed\")'\n",
+     .options = QUERY | OPTION_JSON | OPTION_VERBOSE,
+     .needs_instance = true,
+     .run = cmd_history},
     {.name = "list",
      .operands = "",
      .summary = "the instances that run here",

@@ -42,6 +42,8 @@ int cmd_status(struct cli *cli);
 int cmd_list(struct cli *cli);
 int cmd_logs(struct cli *cli);
 int cmd_events(struct cli *cli);
+int cmd_why(struct cli *cli);
+int cmd_history(struct cli *cli);
 int cmd_reload(struct cli *cli);
 int cmd_restart(struct cli *cli);
 int cmd_scale(struct cli *cli);

@@ -4,7 +4,7 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 
-static const char *const groups[] = {"status list logs events",
+static const char *const groups[] = {"status why history list logs events",
 				     "reload restart scale stop out-of-service",
 				     "signal dump check help"};
 static const char *const titles[] = {"Look", "Change", "Find out"};

@@ -18,6 +18,14 @@ const char *text_duration(double seconds, char text[DURATION_TEXT_MAX])
 				     DURATION_TEXT_MAX);
 }
 
+const char *text_exact_duration(double seconds, char text[DURATION_TEXT_MAX])
+{
+	if (!(seconds >= 0 && seconds < 10))
+		return text_duration(seconds, text);
+	return parse_format_duration((usec_t)(seconds * 1000 + 0.5) * USEC_PER_MSEC, text,
+				     DURATION_TEXT_MAX);
+}
+
 void text_add_time(struct buf *out, const char *text, bool millis, bool brief)
 {
 	struct tm utc = {0}, local, today;

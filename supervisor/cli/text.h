@@ -13,6 +13,9 @@
  * "". */
 const char *text_duration(double seconds, char text[DURATION_TEXT_MAX]);
 
+/* The same for what may be short: below 10 s to the millisecond. */
+const char *text_exact_duration(double seconds, char text[DURATION_TEXT_MAX]);
+
 /*
  * Appends a time of the API ("2026-11-23T08:00:00.123Z") in local time: "2026-11-23 08:00:00";
  * millis adds ".123"; brief leaves out the date of today. What is no such time is appended as it
