@@ -56,7 +56,8 @@ UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/un
 RPC_WORKER := $(call objects,tests/workers/rpc-worker*.c)
 RPC_LOAD := $(call objects,tests/load/rpc-load*.c)
 HELPERS  := $(patsubst tests/workers/%.c,$(BUILD)/%,$(filter-out tests/workers/rpc-worker%,$(sort $(wildcard tests/workers/*.c))))
-SOURCES  := $(sort $(wildcard lib/*/*.[ch] supervisor/*.c supervisor/*/*.[ch] tests/unit/*.[ch] tests/workers/*.[ch] tests/load/*.[ch]))
+CPP      := $(sort $(wildcard lib/cpp/*.h lib/cpp/examples/*.h lib/cpp/examples/*.cc tests/servers/*.cc))
+SOURCES  := $(sort $(CPP) $(wildcard lib/*/*.[ch] supervisor/*.c supervisor/*/*.[ch] tests/unit/*.[ch] tests/workers/*.[ch] tests/load/*.[ch]))
 SCRIPTS  := $(sort packaging/install-deps packaging/make-deb $(addprefix packaging/debian/,postinst prerm postrm) .ci/run tests/systemd/with-systemd $(wildcard tests/*.sh tests/*/*.sh))
 
 PROGRAMS := $(BUILD)/handoverd $(BUILD)/handover $(BUILD)/libhandover-bind.so
@@ -64,8 +65,8 @@ PROGRAMS := $(BUILD)/handoverd $(BUILD)/handover $(BUILD)/libhandover-bind.so
 LIBRARY  := $(BUILD)/libhandover.so.0 $(BUILD)/libhandover.a
 TOOLS    := $(BUILD)/rpc-worker $(BUILD)/rpc-load $(HELPERS)
 
-.PHONY: all programs library tools grpc unit deps-build deps-test deps-grpc deps-lint help demo test test-all test-unit \
-	test-go test-node test-integration test-systemd test-vm test-package test-without-systemd lint lint-format lint-layers lint-core lint-scripts lint-man lint-clang format install clean deb deps-deb
+.PHONY: all programs library tools grpc cpp unit deps-build deps-test deps-grpc deps-servers deps-lint help demo test test-all test-unit \
+	test-go test-node test-integration test-systemd test-vm test-package test-servers test-without-systemd lint lint-format lint-layers lint-core lint-scripts lint-man lint-clang format install clean deb deps-deb
 all: programs library
 
 help:
@@ -132,6 +133,27 @@ $(BUILD)/obj/%.o: %.c Makefile
 # grpc-go from the distribution's packages; the script knows when nothing has changed
 grpc: deps-grpc
 	@tests/grpc/build.sh $(BUILD)
+# gRPC for C++: the example of lib/cpp, and a server that knows nothing of handover. Generated at build, never kept.
+cpp: deps-servers
+	@$(MAKE) --no-print-directory -s $(BUILD)/cpp-grpc $(BUILD)/grpc-plain
+CPP_OUT  := $(BUILD)/obj/cpp
+CPP_PB   := $(CPP_OUT)/echo.pb.o $(CPP_OUT)/echo.grpc.pb.o
+# without what is for C only; generated code has its own mind about warnings
+CPP_FLAGS = -std=c++17 -Wall -Wextra -Werror $(OPT_$(VARIANT)) -fPIE -MMD -MP -I$(CPP_OUT) -Ilib/cpp -Ilib/cpp/examples -Ilib/worker $(CXXFLAGS)
+CPP_CXX   = $(if $(findstring clang,$(VARIANT)),clang++,g++)
+$(BUILD)/cpp-grpc: $(CPP_OUT)/lib/cpp/examples/grpc-worker.o $(CPP_PB) $(BUILD)/libhandover.a
+$(BUILD)/grpc-plain: $(CPP_OUT)/tests/servers/grpc-plain.o $(CPP_PB)
+$(BUILD)/cpp-grpc $(BUILD)/grpc-plain:
+	$(CPP_CXX) $(ALL_LDFLAGS) -pthread -o $@ $^ $$(pkg-config --libs grpc++ protobuf)
+$(CPP_OUT)/%.o: %.cc $(CPP_OUT)/echo.pb.cc Makefile
+	@mkdir -p $(@D)
+	$(CPP_CXX) $(CPP_FLAGS) -c -o $@ $<
+$(CPP_OUT)/echo%.o: $(CPP_OUT)/echo%.cc
+	$(CPP_CXX) $(filter-out -Wall -Wextra -Werror,$(CPP_FLAGS)) -c -o $@ $<
+$(CPP_OUT)/echo.grpc.pb.cc: $(CPP_OUT)/echo.pb.cc
+$(CPP_OUT)/echo.pb.cc: lib/cpp/examples/echo.proto
+	@mkdir -p $(@D)
+	protoc -Ilib/cpp/examples --cpp_out=$(@D) --grpc_out=$(@D) --plugin=protoc-gen-grpc=$$(command -v grpc_cpp_plugin) $<
 
 # ---- set-up ----
 
@@ -141,6 +163,8 @@ deps-test:
 	@packaging/install-deps build test lint grpc
 deps-grpc:
 	@packaging/install-deps grpc
+deps-servers:
+	@packaging/install-deps build test grpc servers
 deps-lint:
 	@packaging/install-deps lint test
 
@@ -186,6 +210,9 @@ test: deps-test
 # packages of this version and of the next, as somebody installs, upgrades and removes them
 test-package: tools deps-deb
 	@tests/package/run.sh $(abspath $(BUILD)) $(VERSION) $(VERSION).1
+# real servers of many kinds through reloads; one that is not there is a failure
+test-servers: programs library tools grpc cpp
+	@BUILD=$(abspath $(BUILD)) VARIANT=$(VARIANT) /usr/bin/python3 -m pytest -q -n 4 --timeout 180 -p no:cacheprovider tests/servers
 # built without libsystemd: what uses it is not there, and all else is the same
 test-without-systemd: deps-test
 	@$(MAKE) --no-print-directory -s -j2 WITH_SYSTEMD=no programs tools unit
@@ -193,6 +220,7 @@ test-without-systemd: deps-test
 	@tests/without-systemd.sh $(abspath build/$(VARIANT)-without-systemd) $(VARIANT)
 # the same in every way in which it can be built
 test-all: test
+	@$(MAKE) --no-print-directory test-servers
 	@for variant in asan clang clang-asan; do $(MAKE) --no-print-directory test VARIANT=$$variant || exit 1; done
 	@$(MAKE) --no-print-directory test-without-systemd
 
@@ -230,6 +258,7 @@ install: programs library
 	install -m 644 README.md NEWS LICENSE docs/*.md $(DESTDIR)$(PREFIX)/share/doc/handover
 	install -m 644 conf/*.ini $(DESTDIR)$(PREFIX)/share/doc/handover/conf
 	install -D -m 644 lib/worker/handover.h $(DESTDIR)$(PREFIX)/include/handover.h
+	install -m 644 lib/cpp/handover_grpc.h $(DESTDIR)$(PREFIX)/include/handover_grpc.h
 	install -D -m 644 $(BUILD)/libhandover.so.0 $(DESTDIR)$(LIBRARYDIR)/libhandover.so.0
 	ln -sf libhandover.so.0 $(DESTDIR)$(LIBRARYDIR)/libhandover.so
 	install -m 644 $(BUILD)/libhandover.a $(DESTDIR)$(LIBRARYDIR)/libhandover.a
@@ -238,6 +267,8 @@ install: programs library
 	chmod 644 $(DESTDIR)$(LIBRARYDIR)/pkgconfig/libhandover.pc
 	install -d $(DESTDIR)$(PREFIX)/share/handover
 	cp -r lib/go lib/python lib/node $(DESTDIR)$(PREFIX)/share/handover
+	install -d $(DESTDIR)$(PREFIX)/share/handover/cpp
+	cp -r lib/cpp/examples $(DESTDIR)$(PREFIX)/share/handover/cpp
 	rm -rf $(DESTDIR)$(PREFIX)/share/handover/python/tests $(DESTDIR)$(PREFIX)/share/handover/node/tests
 	find $(DESTDIR)$(PREFIX)/share/handover -name __pycache__ -prune -exec rm -r {} +
 	install -d $(DESTDIR)/etc/handover
