@@ -1,14 +1,22 @@
 #!/usr/bin/python3
-"""grpcio-load.py --target HOST:PORT --json FILE: calls Add of binding-worker.py, on new channels and on one that lasts, until
-`quit` on standard input; then writes {"sent": N, "failed": N, "generations": [...], "errors": [...]} and exits with 1 if one
-was not OK. `stats` prints {"answered": N}."""
+"""grpcio-load.py --target HOST:PORT --json FILE [--service NAME]: calls on new channels and on some that last, until `quit` on
+standard input; then writes {"sent": N, "failed": N, "generations": [...], "errors": [...]} and exits with 1 if one was not OK.
+`stats` prints {"answered": N}.
+
+Without --service the calls are Add of binding-worker.py, whose messages are JSON. With it they are Unary and ServerStream of
+that service, whose messages are those of tests/grpc/echo.
+"""
 import argparse
 import json
+import os
 import sys
 import threading
 import time
 
 import grpc
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../grpc"))
+import echo_client  # noqa: E402
 
 # A C-core server that stops says GOAWAY first, and lets the client open streams until it has read that (its last stream id is
 # 2^31-1); but those that come in between it resets with CANCEL, which no client repeats by itself, as it would REFUSED_STREAM.
@@ -20,7 +28,7 @@ RETRY = {"methodConfig": [{"name": [{}], "retryPolicy": {
 OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.service_config", json.dumps(RETRY))]
 
 
-def call(channel, ident):
+def call_json(channel, ident):
     add = channel.unary_unary("/test.Test/Add")
     ask = {"jsonrpc": "2.0", "id": ident, "method": "add" if ident % 10 else "work", "params": {"a": ident, "b": 1, "ms": 200}}
     reply = json.loads(add(json.dumps(ask).encode(), timeout=20, wait_for_ready=True))
@@ -28,9 +36,22 @@ def call(channel, ident):
     return reply["result"]["generation"]
 
 
+def call_echo(service):
+    def call(channel, ident):
+        echo = echo_client.Echo(channel, service, timeout=20)
+        if ident % 20 == 0:
+            replies = list(echo.stream(ident, messages=5, delay_ms=40))
+            assert [reply["number"] for reply in replies] == [ident + i for i in range(1, 6)]
+            return replies[-1]["generation"]
+        reply = echo.unary(ident, delay_ms=0 if ident % 10 else 200)
+        assert reply["number"] == ident + 1
+        return reply["generation"]
+    return call
+
+
 class Load:
-    def __init__(self, target):
-        self.target, self.lock, self.stop = target, threading.Lock(), threading.Event()
+    def __init__(self, target, call):
+        self.target, self.call, self.lock, self.stop = target, call, threading.Lock(), threading.Event()
         self.sent = self.answered = 0
         self.errors, self.generations = [], set()
 
@@ -39,7 +60,7 @@ class Load:
             self.sent += 1
             ident = self.sent
         try:
-            generation = call(channel, ident)
+            generation = self.call(channel, ident)
         except (grpc.RpcError, AssertionError) as error:
             with self.lock:
                 self.errors.append(str(error))
@@ -65,8 +86,9 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--target", required=True)
     parser.add_argument("--json", required=True)
+    parser.add_argument("--service")
     options = parser.parse_args()
-    load = Load(options.target)
+    load = Load(options.target, call_echo(options.service) if options.service else call_json)
     threads = [threading.Thread(target=function) for function in (load.anew, load.anew, load.lasting, load.lasting)]
     for thread in threads:
         thread.start()
