@@ -1,5 +1,5 @@
-/* private_socket.c - a Unix socket for those who may change something: how it is opened, and who may
- * come in. */
+/* private_socket.c - a Unix socket for those who may change something: how it is opened, and who
+ * may come in. */
 #include "engine/private_socket.h"
 
 #include <errno.h>
