@@ -129,7 +129,7 @@ static void test_bytes_are_bounded(void **state)
 static void test_quiet_pools_make_room(void **state)
 {
 	struct incidents incidents = {0};
-	char name[16];
+	char name[32];
 
 	(void)state;
 	for (int n = 0; n < INCIDENTS_POOLS; n++) {
