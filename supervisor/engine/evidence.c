@@ -69,29 +69,40 @@ static bool is_of_transaction(const struct proc *proc)
 	return false;
 }
 
+static enum start start_of_transaction(const struct undertaking *undertaking)
+{
+	if (undertaking->start)
+		return START_INSTANCE;
+	switch (undertaking->kind) {
+	case WISH_RELOAD:
+		return START_RELOAD;
+	case WISH_RESTART:
+		return START_RESTART;
+	case WISH_SCALE:
+		return START_SCALE;
+	}
+	return START_OTHER;
+}
+
 void evidence_started(struct proc *proc)
 {
 	const struct engine *engine = proc->engine;
+	const struct undertaking *undertaking = &engine->undertaking;
 	const struct pool *pool = &engine->model->pools[proc->ref.pool];
 	const struct incident *last =
 	    incidents_last(&engine->incidents, proc->version->spec->name, proc->slot);
 	bool again = last != NULL && last->generation == proc->generation;
-	enum change_kind change = engine->undertaking.changes[proc->ref.pool].kind;
 
-	if (again && change != CHANGE_SLOT) {
+	/* the transaction may have tried it before */
+	if (is_of_transaction(proc) && !(again && last->at >= undertaking->since)) {
+		proc->start = start_of_transaction(undertaking);
+		proc->start_number = undertaking->number;
+	} else if (again) {
 		proc->start = START_AFTER_INCIDENT;
 		proc->start_number = last->id;
-	} else if (is_of_transaction(proc)) {
-		proc->start = engine->undertaking.start			 ? START_INSTANCE
-			      : engine->undertaking.kind == WISH_RELOAD	 ? START_RELOAD
-			      : engine->undertaking.kind == WISH_RESTART ? START_RESTART
-									 : START_SCALE;
-		proc->start_number = engine->undertaking.number;
 	} else if (proc->slot < pool->size && pool->slots[proc->slot].restoring) {
 		proc->start = START_RESTORED;
-		proc->start_number = engine->undertaking.number;
-	} else {
-		proc->start = START_OTHER;
+		proc->start_number = undertaking->number;
 	}
 }
 

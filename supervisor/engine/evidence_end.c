@@ -82,6 +82,7 @@ static void add_times(const struct proc *proc, struct incident *incident)
 	usec_t now = clock_now();
 
 	incident->ended = clock_wall();
+	incident->at = now;
 	incident->up = proc->pid > 0 ? lasted(proc->spawned_at, now) : -1;
 	incident->started = incident->up >= 0 ? incident->ended - (usec_t)incident->up : 0;
 	incident->served = lasted(proc->ready_at, now);

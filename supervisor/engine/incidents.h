@@ -47,6 +47,7 @@ struct incident {
 	uint32_t slot, generation;
 	long pid;	/* 0: none */
 	usec_t ended;	/* wall */
+	usec_t at;	/* the same by the monotonic clock */
 	usec_t started; /* wall; 0: it never was */
 	int64_t up, served;
 	const char *reason;   /* why it was told to go, static; NULL: it was not */
