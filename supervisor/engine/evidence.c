@@ -153,6 +153,18 @@ void evidence_look(struct proc *proc)
 	proc->engine->look_spent += usec_sub(clock_now(), now);
 }
 
+/* What it wrote before the dump signal is no part of the dump; where there is no time to read that
+ * now, it looks like one. */
+static void evidence_catch_up(struct proc *proc)
+{
+	usec_t now = clock_now();
+
+	if (evidence_time(proc->engine) == 0)
+		return;
+	output_catch_up(proc);
+	proc->engine->look_spent += usec_sub(clock_now(), now);
+}
+
 void evidence_overdue(struct proc *proc, int dump_signal)
 {
 	struct evidence *evidence = evidence_of(proc);
@@ -164,7 +176,7 @@ void evidence_overdue(struct proc *proc, int dump_signal)
 	if (dump_signal == 0)
 		return;
 	evidence->dump_signal = dump_signal;
-	output_catch_up(proc);
+	evidence_catch_up(proc);
 	output_tail(proc, EVIDENCE_LINES, &evidence->lines);
 	output_capture(proc, &evidence->dump);
 }

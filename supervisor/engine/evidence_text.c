@@ -81,6 +81,8 @@ void evidence_tell_by(const struct proc *proc, enum incident_kind kind, struct b
 		tell_signal(proc, proc->exit.value, out);
 		return;
 	}
+	if (proc->exit.code != CLD_EXITED)
+		return; /* how it ended is not known */
 	buf_add_str(out, "itself");
 	if (evidence != NULL && evidence->dump_signal != 0)
 		buf_printf(out, ", after the dump signal (%s)",
