@@ -1,6 +1,7 @@
 """A cgroup for each worker: what ends with it, what is told of it, and that nothing is touched which is not ours."""
 import os
 import re
+import signal
 import subprocess
 
 import pytest
@@ -256,6 +257,14 @@ def test_out_of_memory_of_a_worker_that_serves(handover, place):
         pass
     h.wait_log(rf"pid {pid} was killed by the kernel: out of memory in its cgroup \(memory_max = 64M\) after it had served for ")
     assert 'handover_oom_kills_total{pool="api"} 1' in h.api.request("GET", "/metrics")[1]
+    incident = h.api.get("/v1/why")["incidents"][0]
+    assert (incident["kind"], incident["pid"], incident["ended_by"]) == ("out-of-memory", pid, "the kernel: out of memory")
+    # the next one dies of something else: that is not claimed to be the kernel's doing
+    h.wait(lambda: h.pids() and h.pids() != [pid], "its successor")
+    os.kill(h.pids()[0], signal.SIGKILL)
+    incident = h.wait(lambda: (h.api.get("/v1/why")["incidents"][1:] or [None])[0], "its end")
+    assert incident["ended_by"] == ("not handoverd, and not the kernel for want of memory: another process; "
+                                    "the kernel does not tell who sends a signal")
 
 
 @needs("pids")

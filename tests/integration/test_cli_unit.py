@@ -11,8 +11,8 @@ from cli_tools import HANDOVER, ROOT, Place, Running, environment, run
 from fake_api import FakeApi, Hang, Raw, Stream, event, result, status
 from screen import Terminal
 
-COMMANDS = ["status", "list", "logs", "events", "reload", "restart", "scale", "stop", "out-of-service", "signal", "dump",
-            "check", "help"]
+COMMANDS = ["status", "why", "history", "list", "logs", "events", "reload", "restart", "scale", "stop",
+            "out-of-service", "signal", "dump", "check", "help"]
 NOBODY = 65534
 
 
@@ -440,6 +440,28 @@ def test_logs_follow_flushes_each_line_and_copes_with_pieces(api):
         stream.push_bytes(json.dumps(log("third")).encode()[9:]).end()
         code, out, err = running.finish()
     assert code == 0 and out.endswith("third\n") and "has ended the stream" in err
+
+
+@pytest.mark.parametrize("arguments, path", [
+    ([], "/v1/why"), (["api"], "/v1/why?pool=api"), (["api/2"], "/v1/why?pool=api&slot=2"), (["4711"], "/v1/why?pid=4711"),
+    (["4711/0"], "/v1/why?pool=4711&slot=0"),
+])
+def test_why_asks_for_what_was_named(api, arguments, path):
+    api.routes["GET", path] = {"since": "2026-11-23T08:00:00.000Z", "dropped": 3, "incidents": []}
+    done = run("-c", api.socket, "why", *arguments)
+    assert done.returncode == 0 and api.requests == [("GET", path, None)]
+    assert re.fullmatch(r"no incident of (any pool|pool api|pool api slot 2|pid 4711|pool 4711 slot 0) is known any more, "
+                        r"since 2026-11-23 08:00:00\n", done.stdout)
+
+
+def test_the_past_of_another_version(api):
+    for answer in ({}, {"incidents": [{}, 7, {"threads": [{}, 1], "dump": 3, "lines": [1], "drain": {"reason": "stop"}}], "history": [{}, 7], "queued": [1]},
+                   {"incidents": 3, "history": {}, "queued": None}):
+        api.routes["GET", "/v1/why"] = api.routes["GET", "/v1/history"] = answer
+        for command in ("why", "history"):
+            for option in ((), ("-v",), ("--json",)):
+                done = run("-c", api.socket, command, *option)
+                assert done.returncode == 0 and done.stderr == "", done
 
 
 def test_unknown_pool_is_the_apis_sentence(api):

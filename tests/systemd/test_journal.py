@@ -58,6 +58,28 @@ def test_fields_of_events(service):
     assert crash["PRIORITY"] == "3" and crash["HANDOVER_WORKER_PID"] == str(pids[0]) and crash["HANDOVER_POOL"] == "api"
 
 
+def test_an_incident_is_one_entry_with_all_that_is_known(service):
+    h = service()
+    h.pool("api", steps("ready", "ignore:TERM", "say:before", "say-on:USR2:dumped"), drain_timeout="50ms", dump_signal="SIGUSR2",
+           dump_timeout="100ms")
+    h.start()
+    [pid] = h.pids()
+    assert h.systemctl("reload").returncode == 0
+    [entry] = wait_entries(h, "HANDOVER_EVENT=worker-incident")
+    assert {key: entry[key] for key in ("PRIORITY", "HANDOVER_INCIDENT", "HANDOVER_POOL", "HANDOVER_SLOT", "HANDOVER_GENERATION",
+                                        "HANDOVER_WORKER_PID", "HANDOVER_EXIT", "HANDOVER_ENDED_BY", "HANDOVER_REASON",
+                                        "HANDOVER_STARTED_FOR")} == {
+        "PRIORITY": "5", "HANDOVER_INCIDENT": "overdue", "HANDOVER_POOL": "api", "HANDOVER_SLOT": "0", "HANDOVER_GENERATION": "1",
+        "HANDOVER_WORKER_PID": str(pid), "HANDOVER_EXIT": "killed by SIGKILL", "HANDOVER_REASON": "reload",
+        "HANDOVER_ENDED_BY": "handoverd: SIGKILL when its time was over", "HANDOVER_STARTED_FOR": "start of the instance"}
+    assert entry["HANDOVER_OUTPUT"] == "before\n" and entry["HANDOVER_DUMP"] == "dumped\n"
+    subprocess.run(["journalctl", "--update-catalog"], stdin=subprocess.DEVNULL, check=True)
+    assert f"handover -i {h.name} why api/0" in journal("-x", "-u", h.unit, "HANDOVER_EVENT=worker-incident")
+    # the service's own ExecReload= asked for it
+    reload = h.api.get("/v1/history")["history"][-1]
+    assert (reload["kind"], reload["result"], reload["unit"]) == ("reload", "committed", h.unit)
+
+
 def test_a_message_with_newlines_is_one_entry(service):
     h = service()
     h.pool("api", steps("notify:READY=1|STATUS=one\\x0atwo\\x1b[31m"), workers=1)
