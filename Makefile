@@ -48,7 +48,7 @@ CLI      := $(call objects,supervisor/cli/*.c)
 PRELOAD  := $(call objects,lib/preload/*.c)
 MAIN     := $(call objects,supervisor/main.c)
 LIBWORKER := $(call objects,lib/worker/*.c)
-SYSTEM_LIBS := -linih $(if $(filter yes,$(WITH_SYSTEMD)),-lsystemd)
+SYSTEM_LIBS := -linih -lnghttp2 $(if $(filter yes,$(WITH_SYSTEMD)),-lsystemd)
 DAEMON_LIBS := $(SYSTEM_LIBS) -levent_core -levent_extra -ljansson
 CLI_LIBS := $(SYSTEM_LIBS) -lcurl -ljansson -lsmartcols
 

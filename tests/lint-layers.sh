@@ -34,6 +34,7 @@ place_of() {
 	ini.h) echo 'supervisor/system/config*.c' ;;
 	systemd/*) echo 'supervisor/system/@(systemd*|listener*).c' ;;
 	jansson.h) echo 'supervisor/@(engine|cli)/*' ;;
+	nghttp2/*) echo 'supervisor/system/probe_grpc.c' ;;
 	libsmartcols/* | libsmartcols.h) echo 'supervisor/cli/*' ;;
 	curl/*) echo 'supervisor/cli/*' ;;
 	esac
