@@ -33,10 +33,11 @@ class Sockets {
       : Object.entries(byHand).map(([name, options]) => ({ name, options }));
   }
 
-  // take returns what server.listen() takes for the socket of that name, or for the only one. When the supervisor comes to
-  // hand sockets over after READY=1, this is the place that waits for them.
+  // take returns what server.listen() takes for the socket of that name, or for the only one (beside the probe socket). When
+  // the supervisor comes to hand sockets over after READY=1, this is the place that waits for them.
   take(name) {
-    const wanted = name === undefined && this.free.length === 1 ? this.free[0].name : name;
+    const rest = this.free.filter((socket) => socket.name !== 'probe');
+    const wanted = name === undefined && rest.length === 1 ? rest[0].name : name;
     const i = this.free.findIndex((socket) => socket.name === wanted);
     if (i < 0) throw new Error(this.missing(wanted));
     const [socket] = this.free.splice(i, 1);

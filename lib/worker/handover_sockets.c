@@ -10,6 +10,7 @@
 #include "worker/handover_internal.h"
 
 enum { SOCKETS_FIRST = 3, SOCKETS_INHERITED_MAX = 4096 };
+#define SOCKET_PROBE "probe"
 
 static void socket_free(struct worker_socket *sock)
 {
@@ -124,6 +125,21 @@ static bool socket_keep(struct handover *handover, const char *name, int fd,
 	return ret_socket->name != NULL;
 }
 
+/* The probe socket is this process's own: it was inherited, and no message speaks of it. */
+static size_t socket_keep_probe(struct handover *handover, struct worker_socket *ret_socket)
+{
+	for (size_t n = 0; n < handover->n_sockets; n++) {
+		struct worker_socket *old = &handover->sockets[n];
+
+		if (old->name == NULL || strcmp(old->name, SOCKET_PROBE) != 0)
+			continue;
+		*ret_socket = *old;
+		*old = (struct worker_socket){.fd = -1};
+		return 1;
+	}
+	return 0;
+}
+
 void sockets_set(struct handover *handover, const struct worker_message *message, int *fds,
 		 size_t n_fds)
 {
@@ -131,7 +147,7 @@ void sockets_set(struct handover *handover, const struct worker_message *message
 	size_t n = 0;
 
 	if (message->n_names == n_fds)
-		set = calloc(n_fds + 1, sizeof(*set));
+		set = calloc(n_fds + 2, sizeof(*set));
 	if (set == NULL) {
 		close_all(fds, n_fds);
 		return;
@@ -142,6 +158,7 @@ void sockets_set(struct handover *handover, const struct worker_message *message
 			n++;
 		else
 			close(fds[i]);
+	n += socket_keep_probe(handover, &set[n]);
 	sockets_free(handover);
 	handover->sockets = set;
 	handover->n_sockets = n;
@@ -179,7 +196,9 @@ static int socket_try(struct handover *handover, const char *name, int *ret_fd)
 	pthread_mutex_lock(&handover->lock);
 	if (!handover->complete)
 		worker_pump(handover);
-	if (handover->complete)
+	/* the probe socket is there from the start: by it the worker becomes ready for the others
+	 */
+	if (handover->complete || (name != NULL && strcmp(name, SOCKET_PROBE) == 0))
 		r = socket_take(handover, name, ret_fd);
 	else if (atomic_load(&handover->draining))
 		r = -ESHUTDOWN;

@@ -117,6 +117,7 @@ static void read_workers(const json_t *list, struct api_status *status)
 		    (struct api_worker){.pool = get_text(item, "pool"),
 					.state = get_text(item, "state"),
 					.status = get_text(item, "status"),
+					.probe_failure = get_text(item, "probe_failure"),
 					.reason = get_text(item, "reason"),
 					.slot = get_number(item, "slot", -1),
 					.generation = get_number(item, "generation", -1),

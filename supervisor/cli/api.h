@@ -65,7 +65,7 @@ struct api_pool {
 };
 
 struct api_worker {
-	const char *pool, *state, *status, *reason;
+	const char *pool, *state, *status, *reason, *probe_failure;
 	long slot, generation, pid, restarts, inflight;
 	long memory_bytes;		   /* -1: not known */
 	double since_s, deadline_s, cpu_s; /* -1: none */

@@ -162,6 +162,8 @@ static void add_status_text(const struct api_worker *worker, struct buf *out)
 		buf_printf(out, "%s left", text_duration(worker->deadline_s, text));
 	if (worker->reason[0] != '\0')
 		buf_printf(out, "%s%s", out->len > 0 ? ": " : "", worker->reason);
+	if (worker->probe_failure[0] != '\0')
+		buf_printf(out, "%s%s", out->len > 0 ? "; " : "", worker->probe_failure);
 	if (worker->status[0] != '\0')
 		buf_printf(out, "%s%s", out->len > 0 ? "; " : "", worker->status);
 }

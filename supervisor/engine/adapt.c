@@ -137,7 +137,7 @@ static void adapt_numbers(const struct pool_spec *spec, const char *before, cons
 
 int adapt_ack_number(const struct pool_spec *spec)
 {
-	int number = 3 + (int)spec->n_sockets;
+	int number = 3 + (int)spec->n_sockets + config_has_probe_socket(spec);
 
 	return spec->ready == READY_FD && spec->ready_fd == number ? number + 1 : number;
 }

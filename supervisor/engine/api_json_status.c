@@ -257,14 +257,15 @@ static json_t *row_worker(const struct engine *engine, const struct pool *pool,
 	bool tells = proc != NULL && proc_inflight(proc, &inflight);
 	json_t *row;
 
-	row = json_pack("{s:o, s:i, s:i, s:o, s:s, s:o, s:i, s:o, s:o, s:s, s:o}", "pool",
+	row = json_pack("{s:o, s:i, s:i, s:o, s:s, s:o, s:i, s:o, s:o, s:o, s:s, s:o}", "pool",
 			api_json_text(runtime->name), "slot", (int)worker->slot, "generation",
 			(int)worker->generation, "pid", api_json_pid(proc != NULL ? proc->pid : 0),
 			"state", worker_state_name(worker->state), "since_s",
 			api_json_seconds(usec_sub(now, worker->since)), "restarts", (int)restarts,
 			"inflight", tells ? json_integer((json_int_t)inflight) : json_null(),
-			"status", api_json_text(proc != NULL ? proc->status : NULL), "reason",
-			end_reason_name(worker->reason), "deadline_s",
+			"status", api_json_text(proc != NULL ? proc->status : NULL),
+			"probe_failure", api_json_text(proc != NULL ? proc->probe_failure : NULL),
+			"reason", end_reason_name(worker->reason), "deadline_s",
 			api_json_seconds_until(worker_shown_deadline(worker), now));
 	add_figures(row, proc);
 	return row;
@@ -275,12 +276,13 @@ static json_t *row_waiting(const struct engine *engine, const struct pool *pool,
 {
 	const struct slot *slot = &pool->slots[s];
 
-	json_t *row = json_pack("{s:o, s:i, s:i, s:n, s:s, s:n, s:i, s:n, s:n, s:s, s:o}", "pool",
-				api_json_text(engine->pools[pool->index].name), "slot", (int)s,
-				"generation", (int)pool->generation, "pid", "state", "waiting",
-				"since_s", "restarts", (int)slot->restarts, "inflight", "status",
-				"reason", slot->looping ? "crash loop" : "", "deadline_s",
-				api_json_seconds_until(slot->restart_at, now));
+	json_t *row =
+	    json_pack("{s:o, s:i, s:i, s:n, s:s, s:n, s:i, s:n, s:n, s:n, s:s, s:o}", "pool",
+		      api_json_text(engine->pools[pool->index].name), "slot", (int)s, "generation",
+		      (int)pool->generation, "pid", "state", "waiting", "since_s", "restarts",
+		      (int)slot->restarts, "inflight", "status", "probe_failure", "reason",
+		      slot->looping ? "crash loop" : "", "deadline_s",
+		      api_json_seconds_until(slot->restart_at, now));
 
 	add_figures(row, NULL);
 	return row;

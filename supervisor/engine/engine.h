@@ -24,6 +24,7 @@
 #include "system/reap.h"
 #include "system/systemd.h"
 
+struct ask;	 /* ask.c: a question to a worker */
 struct manager;	 /* manager.c: what we tell our service manager */
 struct cgroups;	 /* cgroups.c: the cgroup that was delegated to us */
 struct channel;	 /* channel.c: one worker's connection */
@@ -150,7 +151,9 @@ struct proc {
 	struct channel *channel; /* NULL: it has not connected */
 	bool ready_waits;	 /* it is ready, but for its channel */
 	struct launch *launch;	 /* its start is on its way: see launch.h */
-	struct probe *probe;	 /* ready = exec: the command that runs, or waits to be run again */
+	int probe_fd;		 /* the file of its probe socket; -1: it has none */
+	struct probe *probe;	 /* it starts, and is asked whether it is ready */
+	char *probe_failure;	 /* how it failed the last probe; NULL: it did not */
 	struct ack *ack;	 /* compat = einhorn: its socket for that */
 	struct output *output;
 	struct worker_cgroup *cgroup; /* NULL: none of its own */
@@ -213,6 +216,12 @@ struct outcome {
 	char *culprit_pool; /* NULL: no worker is to blame */
 	uint32_t culprit_slot, culprit_generation;
 	pid_t culprit_pid;
+};
+
+/* Questions to workers. */
+struct asks {
+	unsigned running;
+	struct ask *first, *last; /* those that wait for their turn */
 };
 
 struct wish {
@@ -324,6 +333,7 @@ struct engine {
 	struct events *events;
 	struct outputs *outputs;
 	struct cgroups *cgroups;
+	struct asks asks;
 	struct pid_table *pids; /* proc by pid */
 	struct event *sweep;	/* looks for orphans once the loop is through with the rest */
 	usec_t sweep_after;	/* ... and not before */

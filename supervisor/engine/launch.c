@@ -23,7 +23,7 @@ static void launch_started(struct engine *engine, struct proc *proc)
 			      .slot = proc->slot, .generation = proc->generation, .pid = proc->pid),
 		    "%s started", PROC_TEXT(proc));
 	engine_post_worker(engine, &ref, WORKER_EVENT_EXECUTED, 0, false);
-	if (engine_find_proc(engine, &ref) == proc && proc->version->spec->ready == READY_EXEC &&
+	if (engine_find_proc(engine, &ref) == proc && proc->version->spec->ready == READY_PROBE &&
 	    !proc->ended)
 		probe_start(proc);
 }

@@ -42,8 +42,10 @@ void launch_sweep(struct engine *engine);
 char **launch_environment(const struct proc *proc, size_t pid_variables[static 2],
 			  size_t *ret_n_pid_variables);
 void launch_free_environment(char **environment);
-/* Sockets that its workers are born with. */
+/* Sockets that its workers are born with: those of the configuration; and with the probe socket. */
 size_t launch_inherited(const struct pool_spec *spec);
+size_t launch_listeners(const struct pool_spec *spec);
+struct config_who launch_who(const struct proc *proc);
 /* words with their specifiers replaced; freed like an environment. */
 char **launch_arguments(const struct proc *proc, char *const *words);
 

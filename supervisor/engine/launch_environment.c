@@ -78,7 +78,7 @@ static void launch_set(struct launch_list *list, const char *format, ...)
 	launch_add(list, word);
 }
 
-static struct config_who launch_who(const struct proc *proc)
+struct config_who launch_who(const struct proc *proc)
 {
 	return (struct config_who){
 	    .instance = proc->engine->name,
@@ -109,15 +109,22 @@ size_t launch_inherited(const struct pool_spec *spec)
 	return spec->handoff == HANDOFF_INHERIT ? spec->n_sockets : 0;
 }
 
-static void launch_set_sockets(struct launch_list *list, const struct version *version)
+size_t launch_listeners(const struct pool_spec *spec)
+{
+	return launch_inherited(spec) + config_has_probe_socket(spec);
+}
+
+static void launch_set_sockets(struct launch_list *list, const struct pool_spec *spec)
 {
 	struct buf names = {0};
 
-	if (launch_inherited(version->spec) == 0)
+	if (launch_listeners(spec) == 0)
 		return;
-	for (size_t n = 0; n < version->spec->n_sockets; n++)
-		buf_printf(&names, "%s%s", n > 0 ? ":" : "", version->spec->sockets[n]);
-	launch_set(list, "LISTEN_FDS=%zu", version->spec->n_sockets);
+	for (size_t n = 0; n < launch_inherited(spec); n++)
+		buf_printf(&names, "%s%s", n > 0 ? ":" : "", spec->sockets[n]);
+	if (config_has_probe_socket(spec))
+		buf_printf(&names, "%sprobe", names.len > 0 ? ":" : "");
+	launch_set(list, "LISTEN_FDS=%zu", launch_listeners(spec));
 	launch_set(list, "LISTEN_FDNAMES=%s", names.data);
 	buf_free(&names);
 }
@@ -127,7 +134,7 @@ static void launch_set_own(struct launch_list *list, const struct proc *proc)
 	const struct pool_spec *spec = proc->version->spec;
 	char stream[OUTPUT_STREAM_TEXT_MAX];
 
-	launch_set_sockets(list, proc->version);
+	launch_set_sockets(list, spec);
 	if (output_journal_stream(proc, stream))
 		launch_set(list, "JOURNAL_STREAM=%s", stream);
 	launch_set(list, "NOTIFY_SOCKET=%s", proc->notify_address);
@@ -191,7 +198,7 @@ char **launch_environment(const struct proc *proc, size_t pid_variables[static 2
 		launch_set_configured(&list, proc);
 		launch_set_own(&list, proc);
 		launch_set_adapted(&list, proc);
-		if (launch_inherited(version->spec) > 0)
+		if (launch_listeners(version->spec) > 0)
 			pid_variables[n_pids++] = launch_set_pid(&list, "LISTEN_PID");
 		if (version->spec->watchdog > 0)
 			pid_variables[n_pids++] = launch_set_pid(&list, "WATCHDOG_PID");

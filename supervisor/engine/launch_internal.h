@@ -20,7 +20,8 @@ struct launch {
 	size_t pid_variables[2];
 	int out, err;
 	int ready_read, ready_write;
-	int ack; /* the worker's end */
+	int ack;   /* the worker's end */
+	int probe; /* its probe socket, of which we keep nothing */
 	int cgroup;
 	int *fds, *numbers;
 	size_t n_fds;

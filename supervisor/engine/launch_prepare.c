@@ -14,6 +14,7 @@
 #include "engine/output.h"
 #include "engine/sockets.h"
 #include "engine/versions.h"
+#include "system/probe_socket.h"
 
 struct launch *launch_new(struct proc *proc)
 {
@@ -23,7 +24,7 @@ struct launch *launch_new(struct proc *proc)
 		return NULL;
 	launch->proc = proc;
 	launch->out = launch->err = launch->ready_read = launch->ready_write = -1;
-	launch->ack = launch->cgroup = -1;
+	launch->ack = launch->probe = launch->cgroup = -1;
 	launch->counted = true;
 	proc->engine->launches++;
 	return launch;
@@ -37,6 +38,7 @@ void launch_close(struct launch *launch)
 	launch->ready_read = fd_close(launch->ready_read);
 	launch->ready_write = fd_close(launch->ready_write);
 	launch->ack = fd_close(launch->ack);
+	launch->probe = fd_close(launch->probe);
 	launch->cgroup = fd_close(launch->cgroup);
 }
 
@@ -100,16 +102,34 @@ static int launch_set_ack(struct launch *launch)
 	return acks_watch(launch->proc, ours);
 }
 
+/* Behind the sockets: nobody else can reach it. */
+static int launch_set_probe(struct launch *launch)
+{
+	struct proc *proc = launch->proc;
+	int r;
+
+	if (!config_has_probe_socket(proc->version->spec))
+		return 0;
+	r = probe_socket_open(proc->engine->runtime_dir, &launch->probe, &proc->probe_fd);
+	if (r < 0)
+		return r;
+	proc->probe_fd = fd_park(proc->probe_fd);
+	launch->fds[launch->n_fds] = launch->probe;
+	launch->numbers[launch->n_fds] = 3 + (int)launch->n_fds;
+	launch->n_fds++;
+	return 0;
+}
+
 /* Sockets from 3 on in the order of the configuration, and the ready pipe where it was asked for.
  */
 static int launch_set_descriptors(struct launch *launch)
 {
 	const struct version *version = launch->proc->version;
 	const struct pool_spec *spec = version->spec;
-	int pipefd[2];
+	int pipefd[2], r;
 
-	launch->fds = calloc(spec->n_sockets + 2, sizeof(int));
-	launch->numbers = calloc(spec->n_sockets + 2, sizeof(int));
+	launch->fds = calloc(spec->n_sockets + 3, sizeof(int));
+	launch->numbers = calloc(spec->n_sockets + 3, sizeof(int));
 	if (launch->fds == NULL || launch->numbers == NULL)
 		return -ENOMEM;
 	for (size_t n = 0; n < launch_inherited(spec); n++) {
@@ -122,8 +142,9 @@ static int launch_set_descriptors(struct launch *launch)
 		launch->numbers[n] = 3 + (int)n;
 	}
 	launch->n_fds = launch_inherited(spec);
-	if (spec->ready != READY_FD)
-		return 0;
+	r = launch_set_probe(launch);
+	if (r < 0 || spec->ready != READY_FD)
+		return r;
 	if (pipe2(pipefd, O_CLOEXEC) == -1)
 		return -errno;
 	launch->ready_read = pipefd[0];

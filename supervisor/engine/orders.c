@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/parse.h"
+#include "engine/ask.h"
 #include "engine/channel.h"
 #include "engine/events.h"
 #include "engine/evidence.h"
@@ -61,7 +62,7 @@ static void orders_count_loss(struct pool_runtime *runtime, const struct order *
 
 static void orders_draining(struct engine *engine, struct proc *proc, const struct order *order)
 {
-	char work[64] = "";
+	char work[64] = "", probe[ASK_TEXT_MAX + 4] = "";
 	bool late = order->reason == END_START_TIMEOUT;
 	unsigned long inflight;
 
@@ -74,14 +75,16 @@ static void orders_draining(struct engine *engine, struct proc *proc, const stru
 	if (proc_inflight(proc, &inflight) && inflight > 0)
 		snprintf(work, sizeof(work), " for %lu request%s in flight", inflight,
 			 inflight == 1 ? "" : "s");
+	if (late && proc->probe_failure != NULL)
+		snprintf(probe, sizeof(probe), " (%s)", proc->probe_failure);
 	events_tell(engine,
 		    HAPPENING("worker-draining", late ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
 			      ORDERS_WORKER(proc), .reason = end_reason_name(order->reason),
 			      .deadline_ms = orders_ms(order->usec)),
-		    late ? "%s was not ready in time: it is told to stop and has %s%s"
-		    : order->reason == END_OWN_WISH ? "%s stops by its own wish and has %s%s"
-						    : "%s drains and has %s%s",
-		    PROC_TEXT(proc), DURATION_TEXT(order->usec), work);
+		    late ? "%s was not ready in time%s: it is told to stop and has %s%s"
+		    : order->reason == END_OWN_WISH ? "%s stops by its own wish%s and has %s%s"
+						    : "%s drains%s and has %s%s",
+		    PROC_TEXT(proc), probe, DURATION_TEXT(order->usec), work);
 }
 
 /* Who, how long it had, and what it was doing if it told us. */

@@ -184,9 +184,8 @@ static void outcome_tell_culprit(const struct proc *proc, enum cause cause, stru
 	case CAUSE_NOT_READY:
 		buf_printf(text, " was not ready within %s (start_timeout)",
 			   DURATION_TEXT(spec->start_timeout));
-		if (probe_last(proc) != NULL)
-			buf_printf(text, "; the last run of its ready command %s",
-				   probe_last(proc));
+		if (proc->probe_failure != NULL)
+			buf_printf(text, "; %s", proc->probe_failure);
 		proc_describe_work(proc, text);
 		break;
 	case CAUSE_WATCHDOG:

@@ -16,6 +16,8 @@
 #define PREPARE_FDS_BASE 224
 /* pidfd, notify socket, output, and for a moment the ready pipe or the other end of the output */
 #define PREPARE_FDS_WORKER 4
+/* ... and for its probe socket and a question over it */
+#define PREPARE_FDS_ASKED 2
 
 static int prepare_refuse(struct undertaking *undertaking, int r, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -213,6 +215,15 @@ static void prepare_removed(struct engine *engine, const struct wish *wish)
 	}
 }
 
+/* What one worker of a pool takes, of this version or the next. */
+static uint64_t prepare_descriptors_of(const struct pool_runtime *runtime)
+{
+	bool asked = (runtime->current != NULL && config_asks_server(runtime->current->spec)) ||
+		     (runtime->next != NULL && config_asks_server(runtime->next->spec));
+
+	return PREPARE_FDS_WORKER + (asked ? PREPARE_FDS_ASKED : 0);
+}
+
 /* Would all descriptors suffice, in the worst moment of the transaction? */
 static int prepare_check_descriptors(struct engine *engine)
 {
@@ -224,10 +235,11 @@ static int prepare_check_descriptors(struct engine *engine)
 		needed += config_socket_count(config, &config->sockets[n]);
 	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
 		const struct pool_change *change = &engine->undertaking.changes[p];
+		uint64_t each = prepare_descriptors_of(&engine->pools[p]);
 
-		needed += (uint64_t)PREPARE_FDS_WORKER * engine->model->pools[p].live;
+		needed += each * engine->model->pools[p].live;
 		if (change->kind == CHANGE_ADD || change->kind == CHANGE_ROLL)
-			needed += (uint64_t)PREPARE_FDS_WORKER * change->params.workers;
+			needed += each * change->params.workers;
 	}
 	getrlimit(RLIMIT_NOFILE, &limit);
 	if (needed <= limit.rlim_cur)

@@ -33,7 +33,7 @@ struct proc *proc_new(struct engine *engine, const struct worker_ref *ref, uint3
 	proc->slot = slot;
 	proc->generation = version->generation;
 	proc->version = version_ref(version);
-	proc->pidfd = proc->notify_fd = -1;
+	proc->pidfd = proc->notify_fd = proc->probe_fd = -1;
 	return proc;
 }
 
@@ -81,9 +81,11 @@ struct proc *proc_free(struct proc *proc)
 	proc_free_event(&proc->notify_pause);
 	fd_close(proc->pidfd);
 	fd_close(proc->notify_fd);
+	fd_close(proc->probe_fd);
 	version_unref(proc->version);
 	free(proc->status);
 	free(proc->failure);
+	free(proc->probe_failure);
 	free(proc);
 	return NULL;
 }

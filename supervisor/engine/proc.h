@@ -54,7 +54,7 @@ bool proc_ended_well(const struct proc *proc, bool was_told);
 
 /* ---- orphans.c ---- */
 
-/* Processes that we started and reap ourselves: workers, and the commands of ready = exec. */
+/* Processes that we started and reap ourselves: workers, and the commands of ready = exec:. */
 struct proc *pids_find(struct engine *engine, pid_t pid);
 int pids_add(struct engine *engine, pid_t pid, struct proc *proc);
 void pids_remove(struct engine *engine, pid_t pid);
@@ -68,13 +68,13 @@ void orphans_sweep(evutil_socket_t fd, short what, void *arg);
  * not for long. */
 void orphans_end(struct engine *engine);
 
-/* ---- probing.c: ready = exec ---- */
+/* ---- probing.c: ready = http:, grpc, tcp, exec: ---- */
 
-/* Begins to run the command until it succeeds. 0 or -errno. */
+/* Begins to ask it until it answers as it should. 0 or -errno. */
 int probe_start(struct proc *proc);
-/* Ends it (its command is killed); accepts a proc without. */
+/* Ends that; accepts a proc that is not asked. */
 void probe_stop(struct proc *proc);
-/* How the last attempt ended, in words, or NULL. */
-const char *probe_last(const struct proc *proc);
+/* How it failed its last probe, in words; NULL: it did not. */
+void proc_set_probe_failure(struct proc *proc, const char *text);
 
 #endif

@@ -221,7 +221,8 @@ void check_supervisor(const struct check *check)
 
 void check_descriptors(const struct check *check)
 {
-	enum { OWN = 64, PER_WORKER = 3 };
+	enum { OWN = 64, PER_WORKER = 3, PER_ASKED = 2 };
+	unsigned long each;
 	const struct pool_spec *pool;
 	unsigned long least, most;
 	struct rlimit limit;
@@ -232,8 +233,9 @@ void check_descriptors(const struct check *check)
 		least = most += config_socket_count(check->config, &check->config->sockets[i]);
 	for (i = 0; i < check->config->n_pools; i++) {
 		pool = &check->config->pools[i];
-		least += PER_WORKER * (pool->workers + config_surge(pool, pool->workers));
-		most += PER_WORKER * pool->max_processes;
+		each = PER_WORKER + (config_asks_server(pool) ? PER_ASKED : 0);
+		least += each * (pool->workers + config_surge(pool, pool->workers));
+		most += each * pool->max_processes;
 	}
 	if (getrlimit(RLIMIT_NOFILE, &limit) == -1 || limit.rlim_max >= most)
 		return;

@@ -24,8 +24,9 @@ static const char *ready_word(const struct pool_spec *pool)
 		return "by a line on a descriptor";
 	case READY_EINHORN:
 		return "when it acknowledges as for einhorn";
-	case READY_EXEC:
-		return "when a command succeeds";
+	case READY_PROBE:
+		return pool->ready_probe.kind == PROBE_KIND_EXEC ? "when a command succeeds"
+								 : "when it answers a probe";
 	}
 	return "";
 }

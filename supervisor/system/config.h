@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include "base/buf.h"
@@ -19,6 +20,7 @@ enum {
 	CONFIG_POOLS_MAX = 64,
 	CONFIG_SOCKETS_MAX = 128,
 	CONFIG_WORKERS_MAX = 10000,
+	CONFIG_PROBE_PATH_MAX = 1024,
 	CONFIG_VALUE_MAX =
 	    64 * 1024, /* bytes of one value, with its continuation lines none: there are none */
 	CONFIG_FILE_MAX = 4 * 1024 * 1024, /* bytes of one file */
@@ -56,7 +58,14 @@ struct socket_spec {
 	uint64_t receive_buffer, send_buffer; /* bytes, 0 = kernel's default */
 };
 
-enum ready_kind { READY_NOTIFY, READY_DELAY, READY_FD, READY_EXEC, READY_EINHORN };
+enum ready_kind { READY_NOTIFY, READY_DELAY, READY_FD, READY_PROBE, READY_EINHORN };
+enum probe_kind {
+	PROBE_KIND_NONE,
+	PROBE_KIND_EXEC,
+	PROBE_KIND_TCP,
+	PROBE_KIND_HTTP,
+	PROBE_KIND_GRPC,
+};
 /* Other supervisors, as bits. */
 enum compat {
 	COMPAT_SERVER_STARTER = 1 << 0,
@@ -88,6 +97,13 @@ struct success_codes {
 	uint64_t signals; /* bit n-1 for signal n */
 };
 
+/* A question to a worker. */
+struct probe_spec {
+	enum probe_kind kind;
+	char **argv; /* PROBE_KIND_EXEC */
+	char *text;  /* PROBE_KIND_HTTP: path; PROBE_KIND_GRPC: service, "" for the whole server */
+};
+
 struct pool_spec {
 	char *name;
 	struct config_place place;
@@ -103,23 +119,26 @@ struct pool_spec {
 	unsigned workers; /* resolved: auto = CPUs we may use (affinity mask and cpu.max, rounded
 			     up, at least 1) */
 	bool workers_auto;
-	enum ready_kind ready;	 /* required */
-	usec_t ready_delay;	 /* READY_DELAY */
-	int ready_fd;		 /* READY_FD: not 0-2, not one of the sockets' numbers (3..3+n-1) */
-	char **ready_argv;	 /* READY_EXEC */
-	usec_t start_timeout;	 /* default 30s */
-	int drain_signal;	 /* default SIGTERM, or as compat says */
-	usec_t drain_timeout;	 /* default 6s */
-	usec_t stop_timeout;	 /* default drain_timeout */
-	usec_t drain_extend_max; /* default 0 */
-	int dump_signal;	 /* 0 = off (default) */
-	usec_t dump_timeout;	 /* default 500ms */
-	usec_t watchdog;	 /* 0 = off (default) */
-	enum restart_policy restart;		/* default always */
-	usec_t restart_delay;			/* default 500ms */
-	usec_t restart_delay_max;		/* default 30s */
-	usec_t restart_reset;			/* default 60s */
-	unsigned crash_loop_after;		/* default 5 */
+	enum ready_kind ready; /* required */
+	usec_t ready_delay;    /* READY_DELAY */
+	int ready_fd;	       /* READY_FD: not 0-2, not one of the sockets' numbers (3..3+n-1) */
+	struct probe_spec ready_probe; /* READY_PROBE */
+	char *probe_address;	     /* where servers that open a port of their own are asked, with
+					%-specifiers; NULL: over the probe socket */
+	usec_t probe_timeout;	     /* default 5s */
+	usec_t start_timeout;	     /* default 30s */
+	int drain_signal;	     /* default SIGTERM, or as compat says */
+	usec_t drain_timeout;	     /* default 6s */
+	usec_t stop_timeout;	     /* default drain_timeout */
+	usec_t drain_extend_max;     /* default 0 */
+	int dump_signal;	     /* 0 = off (default) */
+	usec_t dump_timeout;	     /* default 500ms */
+	usec_t watchdog;	     /* 0 = off (default) */
+	enum restart_policy restart; /* default always */
+	usec_t restart_delay;	     /* default 500ms */
+	usec_t restart_delay_max;    /* default 30s */
+	usec_t restart_reset;	     /* default 60s */
+	unsigned crash_loop_after;   /* default 5 */
 	enum on_crash_loop on_crash_loop;	/* default retry */
 	enum handoff handoff;			/* default inherit */
 	enum on_start_failure on_start_failure; /* default exit */
@@ -223,6 +242,10 @@ char *config_instance_name(const char *path);
 unsigned config_surge(const struct pool_spec *pool, unsigned workers);
 /* How many fewer: max_unavailable, rounded down, at most all. */
 unsigned config_unavailable(const struct pool_spec *pool, unsigned workers);
+/* Does something that serves have to answer its probes (tcp, http, grpc)? */
+bool config_asks_server(const struct pool_spec *pool);
+/* Has each of its workers a probe socket of its own, behind the sockets that it inherits? */
+bool config_has_probe_socket(const struct pool_spec *pool);
 const struct pool_spec *config_find_pool(const struct config *config, const char *name);
 const struct socket_spec *config_find_socket(const struct config *config, const char *name);
 
@@ -275,6 +298,10 @@ struct config_who {
 /* text with its specifiers replaced. Caller frees. NULL: no memory. (Unknown ones were refused by
  * config_read.) */
 char *config_expand(const char *text, const struct config_who *who);
+/* The address that a pool's probe_address is for one worker. 0; -ENOMEM, or -EINVAL with a
+ * sentence's rest in why. */
+int config_probe_address(const char *text, const struct config_who *who,
+			 struct sockaddr_storage *ret_address, socklen_t *ret_len, struct buf *why);
 
 /*
  * Reads environment files (NAME=value lines, # and ; comments, quotes as in a shell, at most 64 KiB

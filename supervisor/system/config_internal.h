@@ -65,9 +65,6 @@ int keys_find(enum key_section section, const char *name);
 /* Says what is wrong with a name that keys_find() does not know: a later version's, another
  * section's, a slip. */
 void keys_explain_unknown(enum key_section section, const char *name, struct buf *out);
-/* Is the key (value NULL), or what a value of it begins with, promised and not there yet? */
-bool keys_is_planned(const char *name, const char *value);
-
 /* The type of a choice is its words: "always | on-failure | never". The number of the word, or -1.
  */
 int key_choice_find(const char *words, const char *word);
@@ -161,6 +158,21 @@ void config_compat_derive(struct pool_spec *pool, bool ready, bool drain_signal)
  * Returns its text. */
 const char *config_compat_disagree(const struct pool_spec *pool, struct buf *out);
 
+/* tcp, http:/PATH, grpc[:SERVICE]; exec: is its caller's, who knows of quotes. 0, -ENOMEM, -EINVAL
+ * with a sentence's rest in why; -ENOENT: it is none of them. */
+int config_probe_read(const char *text, struct probe_spec *probe, struct buf *why);
+void config_probe_show(const struct probe_spec *probe, struct buf *out);
+void config_probe_free(struct probe_spec *probe);
+
+/* A pool that is held against what it needs, and where what is wrong with it is told. */
+struct config_verify_pool {
+	const struct config *config;
+	const struct pool_spec *pool;
+	const struct config_section *section;
+	struct config_problems *problems;
+};
+void config_verify_probe(const struct config_verify_pool *verify);
+
 /* Holds keys and sections against each other. */
 void config_verify(const struct config *config, struct config_problems *problems);
 void config_verify_sockets(const struct config *config, struct config_problems *problems);
@@ -220,6 +232,6 @@ unsigned config_limit_cpus(const char *root);
 extern const struct key_type type_number, type_integer, type_duration, type_size, type_octal,
     type_yes_no, type_yes_no_unset, type_signal, type_choice, type_account, type_path, type_amount,
     type_names, type_accounts, type_paths, type_variables, type_success, type_command, type_workers,
-    type_ready, type_compat, type_listen, type_output, type_address;
+    type_ready, type_probe_address, type_compat, type_listen, type_output, type_address;
 
 #endif

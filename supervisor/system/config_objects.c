@@ -153,7 +153,8 @@ static void free_pool(struct pool_spec *pool)
 	free(pool->command);
 	free(pool->argv);
 	config_list_free(pool->sockets);
-	free(pool->ready_argv);
+	config_probe_free(&pool->ready_probe);
+	free(pool->probe_address);
 	free(pool->user);
 	free(pool->group);
 	config_list_free(pool->supplementary_groups);

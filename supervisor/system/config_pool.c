@@ -128,25 +128,22 @@ static int read_ready_fd(const char *text, struct pool_spec *pool, struct buf *w
 
 static int explain_ready(const char *text, struct buf *why)
 {
-	static const char *const conditions[] = {"notify", "delay", "fd", "exec"};
+	static const char *const conditions[] = {"notify", "delay", "fd",  "exec",
+						 "tcp",	   "http",  "grpc"};
 	cleanup_free char *word = strndup(text, strcspn(text, ":"));
 	const char *near;
 
 	if (word == NULL)
 		return -ENOMEM;
-	if (keys_is_planned("ready", word)) {
-		buf_printf(why,
-			   "%s is not supported by this version; there are notify, delay:2s, fd:N "
-			   "and exec:CMD",
-			   QUOTE(text));
-		return -EINVAL;
-	}
 	near = parse_suggest(word, conditions, ARRAY_LEN(conditions));
-	buf_printf(why, "%s is not one of notify, delay:DURATION, fd:NUMBER, exec:COMMAND",
-		   QUOTE(text));
+	buf_printf(
+	    why,
+	    "%s is not one of notify, http:/PATH, grpc[:SERVICE], tcp, exec:COMMAND, fd:NUMBER, "
+	    "delay:DURATION",
+	    QUOTE(text));
 	if (near != NULL)
 		buf_printf(why, "; did you mean '%s%s'?", near,
-			   strcmp(near, "notify") == 0 ? "" : ":...");
+			   strchr("dfeh", near[0]) == NULL ? "" : ":...");
 	return -EINVAL;
 }
 
@@ -160,8 +157,9 @@ static int read_ready(const struct key *key, const char *text, void *object, str
 
 	(void)key;
 	if (strncmp(text, "exec:", 5) == 0) {
-		pool->ready = READY_EXEC;
-		return read_words(text + 5, &pool->ready_argv, &argc, why);
+		pool->ready = READY_PROBE;
+		pool->ready_probe.kind = PROBE_KIND_EXEC;
+		return read_words(text + 5, &pool->ready_probe.argv, &argc, why);
 	}
 	r = parse_unquote(text, &plain, &error);
 	if (r < 0) {
@@ -175,6 +173,11 @@ static int read_ready(const struct key *key, const char *text, void *object, str
 	if (strcmp(plain, "einhorn") == 0) {
 		pool->ready = READY_EINHORN;
 		return 0;
+	}
+	r = config_probe_read(plain, &pool->ready_probe, why);
+	if (r != -ENOENT) {
+		pool->ready = READY_PROBE;
+		return r;
 	}
 	if (strncmp(plain, "delay:", 6) == 0)
 		return read_ready_delay(plain + 6, pool, why);
@@ -191,7 +194,6 @@ static int read_ready(const struct key *key, const char *text, void *object, str
 static void show_ready(const struct key *key, const void *object, struct buf *out)
 {
 	const struct pool_spec *pool = object;
-	size_t n = 0;
 
 	(void)key;
 	switch (pool->ready) {
@@ -208,11 +210,8 @@ static void show_ready(const struct key *key, const void *object, struct buf *ou
 	case READY_FD:
 		buf_printf(out, "fd:%d", pool->ready_fd);
 		break;
-	case READY_EXEC:
-		while (pool->ready_argv[n] != NULL)
-			n++;
-		buf_add_str(out, "exec:");
-		config_show_words(pool->ready_argv, n, out);
+	case READY_PROBE:
+		config_probe_show(&pool->ready_probe, out);
 		break;
 	}
 }

@@ -7,14 +7,6 @@
 #include "base/parse.h"
 #include "system/config_internal.h"
 
-/* A pool, and where what is wrong with it is told. */
-struct verify {
-	const struct config *config;
-	const struct pool_spec *pool;
-	const struct config_section *section;
-	struct config_problems *problems;
-};
-
 /* Where a key was written, else where its section begins. */
 static struct config_place place_of(const struct config_section *section, const char *key)
 {
@@ -28,9 +20,9 @@ static bool is_written(const struct config_section *section, const char *key)
 	return config_values_entry(section, key)->n > 0;
 }
 
-static void fail(const struct verify *verify, const char *key, const char *format, ...)
+static void fail(const struct config_verify_pool *verify, const char *key, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-static void fail(const struct verify *verify, const char *key, const char *format, ...)
+static void fail(const struct config_verify_pool *verify, const char *key, const char *format, ...)
 {
 	cleanup_buf struct buf text = {.data = NULL};
 	struct config_place place = place_of(verify->section, key);
@@ -45,8 +37,8 @@ static void fail(const struct verify *verify, const char *key, const char *forma
 
 /* " (FILE:LINE)" of the other key that a mistake is about, if it was written in another file than
  * the key that is blamed: a drop-in, most likely. */
-static const char *elsewhere(const struct verify *verify, const char *key, const char *other,
-			     struct buf *out)
+static const char *elsewhere(const struct config_verify_pool *verify, const char *key,
+			     const char *other, struct buf *out)
 {
 	const struct config_entry *entry = config_values_entry(verify->section, other);
 
@@ -80,7 +72,7 @@ static bool is_repeated(char *const *names, size_t at)
 }
 
 /* Names are held against the lines that they stand in, so that the line is the right one. */
-static void verify_sockets(const struct verify *verify)
+static void verify_sockets(const struct config_verify_pool *verify)
 {
 	const struct config_entry *entry = config_values_entry(verify->section, "sockets");
 	const struct pool_spec *pool = verify->pool;
@@ -106,7 +98,7 @@ static void verify_sockets(const struct verify *verify)
 	}
 }
 
-static void verify_ready(const struct verify *verify)
+static void verify_ready(const struct config_verify_pool *verify)
 {
 	const struct pool_spec *pool = verify->pool;
 
@@ -126,7 +118,7 @@ static void verify_ready(const struct verify *verify)
 		     DURATION_TEXT(pool->ready_delay), DURATION_TEXT(pool->start_timeout));
 }
 
-static void verify_shim(const struct verify *verify)
+static void verify_shim(const struct config_verify_pool *verify)
 {
 	if (verify->pool->bind_shim && verify->pool->n_sockets == 0)
 		fail(verify, "bind_shim",
@@ -137,7 +129,7 @@ static void verify_shim(const struct verify *verify)
 		     "that goes with handoff = inherit only");
 }
 
-static void verify_compat(const struct verify *verify)
+static void verify_compat(const struct config_verify_pool *verify)
 {
 	const struct pool_spec *pool = verify->pool;
 	cleanup_buf struct buf text = {.data = NULL};
@@ -159,7 +151,7 @@ static void verify_compat(const struct verify *verify)
 		     "only");
 }
 
-static void verify_times(const struct verify *verify)
+static void verify_times(const struct config_verify_pool *verify)
 {
 	const struct pool_spec *pool = verify->pool;
 	usec_t start = usec_add(pool->start_timeout, pool->min_ready);
@@ -199,7 +191,7 @@ unsigned config_unavailable(const struct pool_spec *pool, unsigned workers)
 }
 
 /* A rollout has to have a way to replace a worker, and the time for it. */
-static void verify_progress(const struct verify *verify)
+static void verify_progress(const struct config_verify_pool *verify)
 {
 	const struct pool_spec *pool = verify->pool;
 	usec_t drain =
@@ -230,7 +222,7 @@ static void verify_progress(const struct verify *verify)
 		     DURATION_TEXT(pool->progress_timeout), DURATION_TEXT(drain));
 }
 
-static void verify_numbers(const struct verify *verify)
+static void verify_numbers(const struct config_verify_pool *verify)
 {
 	const struct pool_spec *pool = verify->pool;
 	unsigned surge = config_surge(pool, pool->workers);
@@ -257,7 +249,7 @@ static void verify_numbers(const struct verify *verify)
 
 static void verify_pools(const struct config *config, struct config_problems *problems)
 {
-	struct verify verify = {.config = config, .problems = problems};
+	struct config_verify_pool verify = {.config = config, .problems = problems};
 	size_t i, n = 0;
 	unsigned long total = 0;
 
@@ -268,6 +260,7 @@ static void verify_pools(const struct config *config, struct config_problems *pr
 		verify.pool = &config->pools[n++];
 		verify_sockets(&verify);
 		verify_ready(&verify);
+		config_verify_probe(&verify);
 		verify_shim(&verify);
 		verify_compat(&verify);
 		verify_times(&verify);

@@ -82,9 +82,17 @@ static const struct key keys[] = {
     {POOL(workers, "workers", type_workers, "number | auto", "1", SCALE, "how many workers serve"),
      RANGE("1", "10000")},
     {POOL(ready, "ready", type_ready, "condition", REQUIRED, REPLACE, "how a worker becomes ready"),
-     .info.range = "notify, delay:DURATION, fd:NUMBER or exec:COMMAND",
+     .info.range = "notify, http:/PATH, grpc[:SERVICE], tcp, exec:COMMAND, fd:NUMBER or "
+		   "delay:DURATION",
      .implied = config_compat_says_ready,
-     .missing = "say how a worker becomes ready: notify, delay:2s, fd:N or exec:CMD"},
+     .missing =
+	 "say how a worker becomes ready: notify, http:/PATH, grpc, delay:2s, fd:N or exec:CMD"},
+    {POOL(probe_address, "probe_address", type_probe_address, "address", UNSET, REPLACE,
+	  "where a worker that opens a port of its own is asked"),
+     .info.range = "ADDRESS:PORT or unix:/PATH", DEFAULT("the probe socket")},
+    {POOL(probe_timeout, "probe_timeout", type_duration, "duration", "5s", NONE,
+	  "how long one probe of a worker that starts may take"),
+     RANGE("10ms", "1h")},
     {POOL(start_timeout, "start_timeout", type_duration, "duration", "30s", NONE,
 	  "how long a worker may take to become ready"),
      RANGE("1ms", "1d")},
@@ -195,14 +203,10 @@ static const struct key keys[] = {
      .info.range = "0 to 255, signal names", DEFAULT("0")},
 };
 
-/* Promised, and not there yet: keys, and words that a key's value can begin with. */
-static const struct {
-	const char *key, *value;
-} planned[] = {
-    {"reuseport", NULL},     {"live_failures", NULL}, {"live", NULL},
-    {"live_interval", NULL}, {"live_timeout", NULL},  {"canary", NULL},
-    {"probe_address", NULL}, {"fd_store_max", NULL},  {"keep_generations", NULL},
-    {"ready", "tcp"},	     {"ready", "http"},	      {"ready", "grpc"},
+/* Promised, and not there yet. */
+static const char *const planned[] = {
+    "reuseport",     "live",   "live_interval", "live_timeout",
+    "live_failures", "canary", "fd_store_max",	"keep_generations",
 };
 
 size_t keys_count(void)
@@ -239,15 +243,12 @@ int keys_find(enum key_section section, const char *name)
 	return -1;
 }
 
-bool keys_is_planned(const char *name, const char *value)
+static bool is_planned(const char *name)
 {
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(planned); i++)
-		if (strcmp(planned[i].key, name) == 0 &&
-		    (value == NULL
-			 ? planned[i].value == NULL
-			 : planned[i].value != NULL && strcmp(planned[i].value, value) == 0))
+		if (strcmp(planned[i], name) == 0)
 			return true;
 	return false;
 }
@@ -296,7 +297,7 @@ void keys_explain_unknown(enum key_section section, const char *name, struct buf
 {
 	const char *elsewhere = find_elsewhere(name), *near = suggest(section, name);
 
-	if (keys_is_planned(name, NULL))
+	if (is_planned(name))
 		buf_add_str(out, "is not supported by this version");
 	else if (elsewhere != NULL)
 		buf_printf(out, "is no key of %s, but of %s", section_word(section), elsewhere);

@@ -126,6 +126,26 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 	return 0;
 }
 
+/* Our own farewell: libnghttp2 gives up on a server that cannot be talked to. */
+static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
+{
+	(void)session;
+	if (frame->hd.type == NGHTTP2_GOAWAY)
+		probe_judge(arg, false, "broke the rules of HTTP/2: %s",
+			    nghttp2_http2_strerror(frame->goaway.error_code));
+	return 0;
+}
+
+static int on_error(nghttp2_session *session, int error, const char *text, size_t len, void *arg)
+{
+	(void)session;
+	(void)text;
+	(void)len;
+	if (error == NGHTTP2_ERR_SETTINGS_EXPECTED)
+		probe_judge(arg, false, "answered something that is no HTTP/2");
+	return 0;
+}
+
 static void judge_answer(struct probe_talk *talk)
 {
 	struct probe_grpc *grpc = talk->grpc;
@@ -213,6 +233,8 @@ static int open_session(struct probe_talk *talk)
 	nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
+	nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_sent);
+	nghttp2_session_callbacks_set_error_callback2(callbacks, on_error);
 	nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
 	r = nghttp2_session_client_new(&talk->grpc->session, callbacks, talk);
 	nghttp2_session_callbacks_del(callbacks);
@@ -279,10 +301,9 @@ void probe_grpc_feed(struct probe_talk *talk, const uint8_t *bytes, size_t len)
 	if (n < 0)
 		probe_judge(talk, false, "answered something that is no HTTP/2 (%s)",
 			    nghttp2_strerror((int)n));
-	else if (!nghttp2_session_want_read(talk->grpc->session))
-		probe_judge(talk, false,
-			    talk->grpc->going ? "sent GOAWAY: it takes no calls"
-					      : "broke the rules of HTTP/2");
+	/* a server that broke the rules is found out by what we have to say next */
+	else if (talk->n_output == 0)
+		probe_grpc_output(talk);
 }
 
 void probe_grpc_end(struct probe_talk *talk)

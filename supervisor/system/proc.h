@@ -59,6 +59,11 @@ int proc_each_child(int (*each)(pid_t pid, void *arg), void *arg);
 /* The walk alone: every process of the machine is asked for its parent. */
 int proc_walk_children(int (*each)(pid_t pid, void *arg), void *arg);
 
+/* Does a process of the tree that begins with root hold the socket with this inode? 1, 0; -EACCES:
+ * we may not look; -ESRCH: there is no such process; -errno. Looks at no more than 256 processes
+ * and 64 Ki descriptors. */
+int proc_tree_holds(pid_t root, unsigned long inode);
+
 /* Number of descriptors that we have open now, or -errno. */
 int proc_count_fds(void);
 

@@ -259,6 +259,79 @@ static bool holds_one(int process, const struct inodes *inodes, long *budget)
 	return found;
 }
 
+enum { TREE_MAX = 256, TREE_DESCRIPTORS_MAX = 64 * 1024, CHILDREN_MAX = 64 * 1024 };
+
+struct tree {
+	pid_t pids[TREE_MAX];
+	size_t n;
+};
+
+static void add_children(struct tree *tree, int tasks, const char *task)
+{
+	cleanup_close int fd = -1;
+	cleanup_free char *text = NULL;
+	char path[64], *end;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%.32s/children", task);
+	fd = openat(tasks, path, O_RDONLY | O_CLOEXEC);
+	text = fd != -1 ? malloc(CHILDREN_MAX) : NULL;
+	n = text != NULL ? read(fd, text, CHILDREN_MAX - 1) : -1;
+	if (n <= 0)
+		return;
+	text[n] = '\0';
+	for (char *p = text; tree->n < TREE_MAX; p = end) {
+		long pid = strtol(p, &end, 10);
+
+		if (end == p)
+			return;
+		tree->pids[tree->n++] = (pid_t)pid;
+	}
+}
+
+/* Each thread has children of its own. */
+static void add_children_of(struct tree *tree, int process)
+{
+	int fd = openat(process, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *tasks = fd == -1 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+
+	if (tasks == NULL) {
+		fd_close(fd);
+		return;
+	}
+	while ((entry = readdir(tasks)) != NULL)
+		if (entry->d_name[0] != '.')
+			add_children(tree, dirfd(tasks), entry->d_name);
+	closedir(tasks);
+}
+
+int proc_tree_holds(pid_t root, unsigned long inode)
+{
+	const struct inodes wanted = {.list = {inode}, .n = 1};
+	struct tree tree = {.pids = {root}, .n = 1};
+	long budget = TREE_DESCRIPTORS_MAX;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < tree.n; i++) {
+		cleanup_close int process = -1;
+		char path[64];
+
+		snprintf(path, sizeof(path), "/proc/%d", (int)tree.pids[i]);
+		process = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (process == -1 && i == 0)
+			return -ESRCH;
+		if (process == -1)
+			continue;
+		if (i == 0 && faccessat(process, "fd/.", R_OK | X_OK, AT_EACCESS) == -1)
+			return -EACCES;
+		r = holds_one(process, &wanted, &budget);
+		if (r == 0)
+			add_children_of(&tree, process);
+	}
+	return r;
+}
+
 static void describe_holder(pid_t pid, int process, struct proc_holder *holder)
 {
 	cleanup_free char *comm = NULL;

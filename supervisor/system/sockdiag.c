@@ -198,6 +198,60 @@ static void take_shut(const void *data, size_t len, void *arg)
 		search->shut = *shut;
 }
 
+struct end_search {
+	bool found;
+	unsigned long inode;
+};
+
+static void take_end(const void *data, size_t len, void *arg)
+{
+	const struct inet_diag_msg *message = data;
+	struct end_search *search = arg;
+
+	(void)len;
+	search->found = true;
+	search->inode = message->idiag_inode;
+}
+
+static void copy_address(uint32_t out[static 4], const struct sockaddr_in6 *address)
+{
+	if (address->sin6_family == AF_INET)
+		memcpy(out, &((const struct sockaddr_in *)(const void *)address)->sin_addr, 4);
+	else
+		memcpy(out, &address->sin6_addr, 16);
+}
+
+/* Ours, seen from the other side. A connection that waits to be accepted has no inode. */
+int sockdiag_tcp_other_end(int fd, unsigned long *ret_inode)
+{
+	struct sockaddr_in6 own = {0}, peer = {0};
+	socklen_t own_len = sizeof(own), peer_len = sizeof(peer);
+	struct inet_diag_req_v2 request = {
+	    .sdiag_protocol = IPPROTO_TCP,
+	    .idiag_states = UINT32_MAX,
+	    .id.idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE},
+	};
+	struct end_search search = {.found = false};
+	const struct answer answer = {sizeof(struct inet_diag_msg), take_end, &search};
+	int r;
+
+	if (getsockname(fd, (struct sockaddr *)&own, &own_len) == -1 ||
+	    getpeername(fd, (struct sockaddr *)&peer, &peer_len) == -1)
+		return -errno;
+	request.sdiag_family = (uint8_t)own.sin6_family;
+	request.id.idiag_sport = peer.sin6_port; /* at the same place in sockaddr_in */
+	request.id.idiag_dport = own.sin6_port;
+	copy_address(request.id.idiag_src, &peer);
+	copy_address(request.id.idiag_dst, &own);
+	r = ask(&request, sizeof(request), 0, &answer);
+	if (r < 0)
+		return r;
+	if (!search.found)
+		return -ENOTCONN;
+	*ret_inode = search.inode;
+	return search.inode == 0 ? -EAGAIN : 0;
+}
+
 int sockdiag_tcp_is_shut(int fd)
 {
 	struct shut_search search = {.shut = -1};

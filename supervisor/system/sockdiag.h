@@ -20,4 +20,9 @@ int sockdiag_unix_bound_to(dev_t device, ino_t file, unsigned long *inodes, size
  * that it accepts would inherit: 1, 0; -EOPNOTSUPP as above, or it does not listen; -errno. */
 int sockdiag_tcp_is_shut(int fd);
 
+/* The inode of the socket at the other end of a TCP connection on this host: fd is ours. 0;
+ * -EAGAIN: nobody has accepted it yet; -ENOTCONN: it is closed already, or not on this host;
+ * -EOPNOTSUPP as above; -errno. */
+int sockdiag_tcp_other_end(int fd, unsigned long *ret_inode);
+
 #endif

@@ -45,7 +45,7 @@ FILES = {
                 "{config}: cannot be read: No such file or directory\n"),
     "empty": (lambda h: write(h, b""), 1, "{config}: there is no [pool:NAME], so there is nothing to run\n"),
     "broken": (lambda h: write(h, b"[pool:api]\ncommand = /bin/true\nready notify\ndrain_timout = 3s\nworkers = many\n"), 4,
-               "{config}:1: [pool:api] ready: is missing; say how a worker becomes ready: notify, delay:2s, fd:N or exec:CMD\n"
+               "{config}:1: [pool:api] ready: is missing; say how a worker becomes ready: notify, http:/PATH, grpc, delay:2s, fd:N or exec:CMD\n"
                "{config}:3: [pool:api] 'ready notify' is no 'key = value' (and a value cannot go on in the next line)\n"
                "{config}:4: [pool:api] drain_timout: unknown key; did you mean 'drain_timeout'?\n"
                "{config}:5: [pool:api] workers: 'many' is neither a number nor 'auto'\n"),
@@ -112,7 +112,7 @@ DROPINS = {
     "is wrong": ({"50.ini": "[pool:api]\nworkers = 0\n"}, 1, "{config}.d/50.ini:2: [pool:api] workers: must be between 1 and 10000, but is 0\n"),
     "means another pool": ({"50.ini": "[pool:apj]\nworkers = 3\n"}, 2,
                            "{config}.d/50.ini:1: [pool:apj] command: is missing; say what a worker runs\n{config}.d/50.ini:1: [pool:apj] ready: "
-                           "is missing; say how a worker becomes ready: notify, delay:2s, fd:N or exec:CMD\n"),
+                           "is missing; say how a worker becomes ready: notify, http:/PATH, grpc, delay:2s, fd:N or exec:CMD\n"),
     "contradicts itself": ({"50.ini": "[pool:api]\nworkers = 2\nworkers = 1\n"}, 1,
                            "{config}.d/50.ini:3: [pool:api] workers: stands here again; it was set at line 2\n"),
     "leaves no way to reload": ({"50.ini": "[pool:api]\nmax_surge = 0\n"}, 1,
@@ -177,7 +177,7 @@ SUPERVISOR = {"status_listen": "127.0.0.1:{port}", "operator_group": "daemon", "
 SOCKET = {"backlog": 100, "mode": "0600", "owner": "daemon", "group": "daemon", "reuseaddr": "no", "receive_buffer": "64K",
           "send_buffer": "64K"}
 SOCKET_FIXED = {"ipv6_only": "yes", "freebind": "yes"}
-POOL = {"start_timeout": "20s", "drain_signal": "SIGINT", "drain_timeout": "5s", "stop_timeout": "5s",
+POOL = {"start_timeout": "20s", "probe_timeout": "4s", "drain_signal": "SIGINT", "drain_timeout": "5s", "stop_timeout": "5s",
         "drain_extend_max": "1s", "dump_signal": "SIGABRT", "dump_timeout": "1s", "restart": "on-failure", "restart_delay": "1s",
         "restart_delay_max": "10s", "restart_reset": "10s", "crash_loop_after": 9, "on_crash_loop": "exit",
         "on_start_failure": "retry", "max_surge": "50%", "max_unavailable": 1, "min_ready": "1ms", "progress_timeout": "9min", "ready_workers": 2,
@@ -188,7 +188,8 @@ POOL_REPLACE = {"command": steps("exit-on:TERM:0", "ready", "sleep:1"), "sockets
                 "environment": "A=1", "environment_file": "{place}/env", "nice": 1, "oom_score_adj": 1, "limit_nofile": 1000,
                 "limit_core": 0, "stdout": "null", "stderr": "null", "bind_shim": "yes",
                 "memory_max": "100M", "tasks_max": 100, "cpu_weight": 50, "compat": "server-starter"}
-POOL_ELSEWHERE = {"handoff": "test_channel.py::test_a_change_of_the_handoff_needs_new_workers"}
+POOL_ELSEWHERE = {"handoff": "test_channel.py::test_a_change_of_the_handoff_needs_new_workers",
+                  "probe_address": "test_probes.py::test_a_change_of_the_address_needs_new_workers"}
 FOLLOWS = {"drain_timeout": ", stop_timeout changed", "stdout": ", stderr changed", "environment_file": ", environment file changed"}
 
 

@@ -264,7 +264,7 @@ static void test_all_mistakes_at_once(void **state)
 		    "listen = tcp://x:0\n",
 		    "x.ini:2: [supervisor] lame_duck: '5' has no unit; write 5s or 5ms\n"
 		    "x.ini:3: [pool:api] ready: is missing; say how a worker becomes ready: "
-		    "notify, delay:2s, fd:N or exec:CMD\n"
+		    "notify, http:/PATH, grpc, delay:2s, fd:N or exec:CMD\n"
 		    "x.ini:4: [pool:api] command: a double quote (\") is not closed; for the "
 		    "character itself write \\\"\n"
 		    "x.ini:5: [pool:api] drain_timout: unknown key; did you mean 'drain_timeout'?\n"

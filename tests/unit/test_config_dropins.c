@@ -60,7 +60,7 @@ static void test_dropin_mistakes(void **state)
 	    "x.ini.d/1.ini:4: [pool:api] foo: unknown key\n"
 	    "x.ini.d/1.ini:5: [pool:apii] command: is missing; say what a worker runs\n"
 	    "x.ini.d/1.ini:5: [pool:apii] ready: is missing; say how a worker becomes ready: "
-	    "notify, delay:2s, fd:N or exec:CMD\n"
+	    "notify, http:/PATH, grpc, delay:2s, fd:N or exec:CMD\n"
 	    "x.ini.d/2.ini: is a directory\n"
 	    "x.ini.d/3.ini: is a symbolic link to 'nowhere', which does not exist\n");
 }

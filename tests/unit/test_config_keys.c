@@ -47,7 +47,8 @@ static const struct row pool_rows[] = {
     {"command = x it\\'s", "x 'it'\\''s'", NULL},
     {"command = x %n %g %p %i %%", "x %n %g %p %i %%", NULL},
     {"command = x %x", NULL,
-     "'%x': there are %n (slot), %g (generation), %p (pool), %i (instance), and %% for a percent "
+     "'%x': there are %n (slot), %g (generation), %p (pool), %i (instance), and %% for "
+     "a percent "
      "sign"},
     {"command = x 100%", NULL,
      "'100%': there are %n (slot), %g (generation), %p (pool), %i (instance), and %% for a percent "
@@ -67,7 +68,8 @@ static const struct row pool_rows[] = {
     {"ready = delay:infinity", NULL,
      "delay: 'infinity' is not a duration up to 1d, such as 500ms or 2s"},
     {"ready = delay", NULL,
-     "'delay' is not one of notify, delay:DURATION, fd:NUMBER, exec:COMMAND; did you mean "
+     "'delay' is not one of notify, http:/PATH, grpc[:SERVICE], tcp, exec:COMMAND, fd:NUMBER, "
+     "delay:DURATION; did you mean "
      "'delay:...'?"},
     {"ready = fd:5", "fd:5", NULL},
     {"ready = fd:3", "fd:3", NULL},
@@ -82,20 +84,51 @@ static const struct row pool_rows[] = {
     {"ready = exec:/bin/check %q", NULL,
      "'%q': there are %n (slot), %g (generation), %p (pool), %i (instance), and %% for a percent "
      "sign"},
-    {"ready = tcp", NULL,
-     "'tcp' is not supported by this version; there are notify, delay:2s, fd:N and exec:CMD"},
-    {"ready = http:/health", NULL,
-     "'http:/health' is not supported by this version; there are notify, delay:2s, fd:N and "
-     "exec:CMD"},
-    {"ready = grpc", NULL,
-     "'grpc' is not supported by this version; there are notify, delay:2s, fd:N and exec:CMD"},
-    {"ready = grpc:svc", NULL,
-     "'grpc:svc' is not supported by this version; there are notify, delay:2s, fd:N and exec:CMD"},
+    {"ready = tcp\nprobe_address = 127.0.0.1:1", "tcp", NULL},
+    {"ready = tcp:80", NULL, "tcp stands alone; where the server listens stands in probe_address"},
+    {"ready = http:/health?deep=%201", "http:/health?deep=%201", NULL},
+    {"ready = http:", NULL, "http: is followed by a path, such as http:/healthz"},
+    {"ready = http:healthz", NULL, "http: is followed by a path, such as http:/healthz"},
+    {"ready = http://127.0.0.1/x", NULL,
+     "http: takes the path alone; where the server listens stands in probe_address"},
+    {"ready = http:/a b", NULL, "http: '/a b' is no path of a URL"},
+    {"ready = http:/\xc3\xa4", NULL, "http: '/\xc3\xa4' is no path of a URL"},
+    {"ready = grpc", "grpc", NULL},
+    {"ready = grpc:my.Service", "grpc:my.Service", NULL},
+    {"ready = grpc:", NULL,
+     "grpc: '' is no service's name; write grpc:SERVICE, or grpc for the server as a whole"},
+    {"ready = grpc:a b", NULL,
+     "grpc: 'a b' is no service's name; write grpc:SERVICE, or grpc for the server as a whole"},
+    {"ready = grcp", NULL,
+     "'grcp' is not one of notify, http:/PATH, grpc[:SERVICE], tcp, exec:COMMAND, fd:NUMBER, "
+     "delay:DURATION; did you mean 'grpc'?"},
+    {"ready = https:/x", NULL,
+     "'https:/x' is not one of notify, http:/PATH, grpc[:SERVICE], tcp, exec:COMMAND, fd:NUMBER, "
+     "delay:DURATION; did you mean 'http:...'?"},
+    {"probe_address = 127.0.0.1:91%n", "127.0.0.1:91%n", NULL},
+    {"probe_address = [::1]:9100", "[::1]:9100", NULL},
+    {"probe_address = unix:/run/%i/%p-%n-%g.sock", "unix:/run/%i/%p-%n-%g.sock", NULL},
+    {"probe_address = localhost:9100", NULL,
+     "'localhost' is a name, which would have to be looked up at every probe; write an address, "
+     "such "
+     "as 127.0.0.1"},
+    {"probe_address = *:9100", NULL, "says no address to connect to; write 127.0.0.1:PORT"},
+    {"probe_address = 9100", NULL, "'9100' has no port; write HOST:PORT"},
+    {"probe_address = 127.0.0.1:910000", NULL, "'910000' is not a port between 1 and 65535"},
+    {"probe_address = 127.0.0.1:91%x", NULL,
+     "'127.0.0.1:91%x': there are %n (slot), %g (generation), %p (pool), %i (instance), and %% for "
+     "a percent "
+     "sign"},
+    {"probe_address = unix:run/x", NULL, "'run/x' is not a path that begins with '/'"},
+    {"probe_timeout = 2s", "2s", NULL},
+    {"probe_timeout = 0", NULL, "must be between 10ms and 1h, but is 0"},
     {"ready = notfy", NULL,
-     "'notfy' is not one of notify, delay:DURATION, fd:NUMBER, exec:COMMAND; did you mean "
+     "'notfy' is not one of notify, http:/PATH, grpc[:SERVICE], tcp, exec:COMMAND, fd:NUMBER, "
+     "delay:DURATION; did you mean "
      "'notify'?"},
     {"ready = notify:x", NULL,
-     "'notify:x' is not one of notify, delay:DURATION, fd:NUMBER, exec:COMMAND; did you mean "
+     "'notify:x' is not one of notify, http:/PATH, grpc[:SERVICE], tcp, exec:COMMAND, fd:NUMBER, "
+     "delay:DURATION; did you mean "
      "'notify'?"},
 
     {"start_timeout = 90s", "1min 30s", NULL},
@@ -235,7 +268,6 @@ static const struct row pool_rows[] = {
 
     {"live = http:/x", NULL, "is not supported by this version"},
     {"canary = 1", NULL, "is not supported by this version"},
-    {"probe_address = x", NULL, "is not supported by this version"},
     {"fd_store_max = 1", NULL, "is not supported by this version"},
     {"keep_generations = 1", NULL, "is not supported by this version"},
     {"drain_timout = 6s", NULL, "unknown key; did you mean 'drain_timeout'?"},
@@ -386,7 +418,9 @@ static void run_rows(const struct row *rows, size_t n, const char *title, const 
 		if (strcmp(title, "pool:api") == 0)
 			snprintf(text, sizeof(text), "[pool:api]\n%s\n%s%s", rows[i].line,
 				 strcmp(key, "command") == 0 ? "" : "command = /bin/true\n",
-				 strcmp(key, "ready") == 0 ? "" : "ready = notify\n");
+				 strcmp(key, "ready") == 0	     ? ""
+				 : strcmp(key, "probe_address") == 0 ? "ready = grpc\n"
+								     : "ready = notify\n");
 		reading = read_text(text);
 		if (rows[i].error == NULL) {
 			if (reading.r != 0)
@@ -539,7 +573,7 @@ static void test_items(void **state)
 
 	(void)state;
 	items = config_pool_items(reading.config, "api", &n);
-	assert_int_equal(n, 45);
+	assert_int_equal(n, 47);
 	assert_string_equal(items[0].key, "command");
 	assert_int_equal(items[0].effect, CONFIG_EFFECT_REPLACE);
 	for (i = 0; i < n; i++) {
@@ -565,7 +599,7 @@ static void test_key_table(void **state)
 	const struct key_info *infos = keys_all(&n);
 
 	(void)state;
-	assert_int_equal(n, 5 + 10 + 45);
+	assert_int_equal(n, 5 + 10 + 47);
 	for (i = 0; i < n; i++) {
 		assert_true(strlen(infos[i].name) > 0 && strlen(infos[i].name) < 49);
 		assert_true(strlen(infos[i].type) > 0);

@@ -189,8 +189,9 @@ static void test_colons(void **state)
 
 static void test_broken_headers(void **state)
 {
-	static const char missing[] = "x.ini:1: [pool:api] ready: is missing; say how a worker "
-				      "becomes ready: notify, delay:2s, fd:N or exec:CMD\n";
+	static const char missing[] =
+	    "x.ini:1: [pool:api] ready: is missing; say how a worker "
+	    "becomes ready: notify, http:/PATH, grpc, delay:2s, fd:N or exec:CMD\n";
 	char said[512];
 
 	(void)state;
@@ -302,7 +303,7 @@ static void test_bytes_that_are_no_text(void **state)
 	assert_said(WITH("environment = A=\x1b[31m"),
 		    "x.ini:3: [pool:api] the line contains a control character (0x1b)\n");
 	assert_said(WITH("[pool:\x01]"), "x.ini:1: [pool:api] ready: is missing; say how a worker "
-					 "becomes ready: notify, delay:2s, "
+					 "becomes ready: notify, http:/PATH, grpc, delay:2s, "
 					 "fd:N or exec:CMD\n"
 					 "x.ini:3: the line contains a control character (0x01)\n");
 	/* In a comment nobody minds. */
@@ -326,7 +327,7 @@ static void test_empty_sections(void **state)
 		    "will hang\n"
 		    "x.ini:3: [pool:x] command: is missing; say what a worker runs\n"
 		    "x.ini:3: [pool:x] ready: is missing; say how a worker becomes ready: notify, "
-		    "delay:2s, fd:N or exec:CMD\n");
+		    "http:/PATH, grpc, delay:2s, fd:N or exec:CMD\n");
 }
 
 /* All wrong lines are told, not the first one only. */
@@ -336,7 +337,7 @@ static void test_every_bad_line_is_told(void **state)
 	assert_said(
 	    WITH("a\nb: 1\n[x\n"),
 	    "x.ini:1: [pool:api] ready: is missing; say how a worker becomes ready: notify, "
-	    "delay:2s, fd:N or "
+	    "http:/PATH, grpc, delay:2s, fd:N or "
 	    "exec:CMD\n"
 	    "x.ini:3: [pool:api] 'a' is no 'key = value' (and a value cannot go on in the next "
 	    "line)\n"

@@ -10,7 +10,7 @@ static void test_cross_checks(void **state)
 	assert_said("[pool:api]\n",
 		    "x.ini:1: [pool:api] command: is missing; say what a worker runs\n"
 		    "x.ini:1: [pool:api] ready: is missing; say how a worker becomes ready: "
-		    "notify, delay:2s, fd:N or exec:CMD\n");
+		    "notify, http:/PATH, grpc, delay:2s, fd:N or exec:CMD\n");
 	assert_said("[socket:s]\n" POOL "sockets = s\n",
 		    "x.ini:1: [socket:s] listen: is missing; say where to listen: tcp://HOST:PORT, "
 		    "udp://HOST:PORT, "
@@ -49,6 +49,55 @@ static void test_shim(void **state)
 	    "sockets from the start: that goes with handoff = inherit only\n");
 }
 
+#define PROBED "[pool:api]\ncommand = x\n"
+
+static void test_probe_socket(void **state)
+{
+	(void)state;
+	assert_taken(SOCKET_A PROBED "ready = http:/x\nsockets = a\nworkers = 9\n");
+	assert_taken(SOCKET_A PROBED "ready = grpc\nsockets = a\nhandoff = channel\n");
+	assert_said(PROBED "ready = tcp\n",
+		    "x.ini:3: [pool:api] ready: tcp would prove nothing: the probe socket takes "
+		    "connections before the worker does anything; use http:/PATH or grpc, or say "
+		    "in probe_address where the server listens by itself\n");
+	assert_said(
+	    "[socket:probe]\nlisten = tcp://:1\n" PROBED "ready = http:/x\nsockets = probe\n",
+	    "x.ini:6: [pool:api] sockets: 'probe' is the name of the worker's probe socket: "
+	    "call it otherwise\n");
+	assert_taken("[socket:probe]\nlisten = tcp://:1\n" POOL "sockets = probe\n");
+}
+
+static void test_probe_address(void **state)
+{
+	(void)state;
+	assert_taken(PROBED "ready = tcp\nprobe_address = 127.0.0.1:9100\n");
+	assert_taken(PROBED "ready = http:/\nprobe_address = 127.0.0.1:91%n\nworkers = 4\n");
+	assert_said(
+	    PROBED "ready = http:/\nprobe_address = 127.0.0.1:9100\nworkers = 4\n",
+	    "x.ini:4: [pool:api] probe_address: 127.0.0.1:9100 is the same for all workers, "
+	    "so any of them might answer: put %n, the slot, into it, or leave it out to ask "
+	    "each worker over a probe socket of its own\n");
+	assert_said(
+	    PROBED "ready = http:/\nprobe_address = 127.0.0.1:6553%n\nworkers = 8\n",
+	    "x.ini:4: [pool:api] probe_address: for slot 6: '65536' is not a port between 1 "
+	    "and 65535\n");
+	assert_said(
+	    SOCKET_A PROBED
+	    "ready = http:/\nprobe_address = 127.0.0.1:900%n\nsockets = a\nworkers = 3\n",
+	    "x.ini:6: [pool:api] probe_address: 127.0.0.1:900%n is [socket:a], where others "
+	    "may answer; leave it out to ask each worker over a probe socket of its "
+	    "own, or give each a port of its own (%n)\n");
+	assert_said(
+	    "[socket:a]\nlisten = unix:/run/p1.sock\n" PROBED
+	    "ready = http:/\nprobe_address = unix:/run/p%n.sock\nsockets = a\nworkers = 2\n",
+	    "x.ini:6: [pool:api] probe_address: unix:/run/p%n.sock is [socket:a], where others "
+	    "may answer; leave it out to ask each worker over a probe socket of its "
+	    "own, or give each a port of its own (%n)\n");
+	assert_said(PROBED "ready = notify\nprobe_address = 127.0.0.1:9100\n",
+		    "x.ini:4: [pool:api] probe_address: nothing is asked there: ready is none of "
+		    "tcp, http and grpc\n");
+}
+
 /* What follows from `compat` for keys that are not written; what is written counts. */
 static void test_compat(void **state)
 {
@@ -83,7 +132,7 @@ static void test_compat(void **state)
 	}
 	assert_said("[pool:api]\ncommand = x\ncompat = nginx\n",
 		    "x.ini:1: [pool:api] ready: is missing; say how a worker becomes ready: "
-		    "notify, delay:2s, fd:N or "
+		    "notify, http:/PATH, grpc, delay:2s, fd:N or "
 		    "exec:CMD\n");
 	assert_said(SOCKET_A POOL "sockets = a\ncompat = nginx\nhandoff = channel\n",
 		    "x.ini:7: [pool:api] compat: such workers are born with their sockets: that "
@@ -307,6 +356,8 @@ int main(void)
 	    cmocka_unit_test(test_cross_checks),
 	    cmocka_unit_test(test_cross_sockets),
 	    cmocka_unit_test(test_shim),
+	    cmocka_unit_test(test_probe_socket),
+	    cmocka_unit_test(test_probe_address),
 	    cmocka_unit_test(test_compat),
 	    cmocka_unit_test(test_keys_without_effect),
 	    cmocka_unit_test(test_addresses),

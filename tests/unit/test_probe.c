@@ -371,6 +371,7 @@ static void test_grpc_rubbish(void **state)
 		struct probe_talk *talk = talk_new(PROBE_GRPC, "");
 
 		assert_int_equal(feed(talk, answers[i], strlen(answers[i]), 3), PROBE_FAILED);
+		assert_string_equal(probe_talk_text(talk), "answered something that is no HTTP/2");
 		probe_talk_free(talk);
 	}
 }

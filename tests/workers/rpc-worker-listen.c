@@ -280,6 +280,9 @@ int listeners_open(struct handover *handover, const char *address, struct listen
 		return -ENOMEM;
 	listeners->handover = handover;
 	if (handover_socket(handover, "", 0, &fd) == -ETIMEDOUT) {
+		/* over that one we are asked whether we are ready for the others */
+		if (handover_socket(handover, "probe", 0, &fd) == 0)
+			listeners_take(listeners, "probe", fd);
 		listeners->waiting = true;
 		*ret = listeners;
 		return 0;

@@ -36,6 +36,7 @@ static const char help_text[] =
     "  --flood-output BYTES   write that much to stdout once ready\n"
     "  --leak-child           leave a child that ignores SIGTERM and holds the sockets\n"
     "  --leak-daemon          the same in a session of its own\n"
+    "  --ill-if FILE          answer GET /healthz with 503 while FILE exists\n"
     "  --no-watchdog          do not feed the watchdog\n";
 
 enum {
@@ -55,6 +56,7 @@ enum {
 	OPT_LEAK_CHILD,
 	OPT_LEAK_DAEMON,
 	OPT_NO_WATCHDOG,
+	OPT_ILL_IF,
 	OPT_HELP,
 };
 
@@ -75,6 +77,7 @@ static const struct option long_options[] = {
     {"leak-child", no_argument, NULL, OPT_LEAK_CHILD},
     {"leak-daemon", no_argument, NULL, OPT_LEAK_DAEMON},
     {"no-watchdog", no_argument, NULL, OPT_NO_WATCHDOG},
+    {"ill-if", required_argument, NULL, OPT_ILL_IF},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
 };
@@ -167,6 +170,9 @@ static int options_set(struct options *opts, int key)
 		return 0;
 	case OPT_NO_WATCHDOG:
 		opts->no_watchdog = true;
+		return 0;
+	case OPT_ILL_IF:
+		opts->ill_if = optarg;
 		return 0;
 	case OPT_HELP:
 		fputs(help_text, stdout);

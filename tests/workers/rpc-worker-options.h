@@ -24,6 +24,7 @@ struct options {
 	uint64_t flood_bytes;
 	bool leak_child;
 	bool leak_daemon;
+	const char *ill_if; /* a file, or NULL */
 };
 
 /* A worker's place in its pool, as its supervisor told it; all zero and "" when run by hand. */

@@ -94,6 +94,19 @@ static void call_send_hint(const struct call *call)
 		shutdown(fd, SHUT_RDWR); /* half a hint would spoil the answer */
 }
 
+/* Whoever asks whether we are well is told so, as long as no file says otherwise. */
+static bool server_answer_health(struct server *server, struct evhttp_request *req)
+{
+	bool ill = server->ops.ill != NULL && access(server->ops.ill, F_OK) == 0;
+
+	if (evhttp_request_get_command(req) != EVHTTP_REQ_GET ||
+	    strcmp(evhttp_request_get_uri(req), "/healthz") != 0)
+		return false;
+	evhttp_send_reply(req, ill ? HTTP_SERVUNAVAIL : HTTP_OK, ill ? "Service Unavailable" : "OK",
+			  NULL);
+	return true;
+}
+
 static void server_on_request(struct evhttp_request *req, void *arg)
 {
 	struct server *server = arg;
@@ -101,6 +114,8 @@ static void server_on_request(struct evhttp_request *req, void *arg)
 	const char *hint = evhttp_find_header(evhttp_request_get_input_headers(req), "Expect-Pid");
 	struct call *call;
 
+	if (server_answer_health(server, req))
+		return;
 	if (evhttp_request_get_command(req) != EVHTTP_REQ_POST) {
 		evhttp_add_header(evhttp_request_get_output_headers(req), "Allow", "POST");
 		evhttp_send_reply(req, HTTP_BADMETHOD, "Method Not Allowed", NULL);

@@ -34,6 +34,7 @@ struct server_ops {
 	/* The number of calls in flight has changed. */
 	void (*inflight)(unsigned count, void *arg);
 	void *arg;
+	const char *ill; /* a file that makes the answer to GET /healthz a 503; NULL: none */
 };
 
 /* Returns 0 or -ENOMEM. */

@@ -79,6 +79,8 @@ static void worker_start(struct worker *worker)
 
 	if (!listeners_wait(worker->listeners))
 		worker_accept(worker, status);
+	else if (listeners_start(worker->listeners, worker->base, server_http(worker->server)) < 0)
+		exit(EXIT_FAILURE);
 	if (worker->opts.ready_fd >= 0)
 		say_ready_on_fd(worker->opts.ready_fd);
 	handover_ready(worker->handover, status);
@@ -179,7 +181,8 @@ static int worker_listen(struct worker *worker)
 static int worker_build(struct worker *worker)
 {
 	const struct options *opts = &worker->opts;
-	struct server_ops ops = {worker_on_request, worker_on_inflight, worker};
+	struct server_ops ops = {worker_on_request, worker_on_inflight, worker,
+				 worker->opts.ill_if};
 	struct drain_setup setup;
 	int r;
 

@@ -22,10 +22,11 @@ class Sockets:
             self.free = [(address, name) for name, address in by_hand.items()]
 
     def take(self, name=None):
-        """The socket of that name, or the only one. When the supervisor comes to hand sockets over after READY=1, this is
+        """The socket of that name, or the only one (beside the probe socket). When the supervisor comes to hand sockets over after READY=1, this is
         the place that waits for them."""
-        if name is None and len(self.free) == 1:
-            name = self.free[0][1]
+        rest = [known for _, known in self.free if known != "probe"]
+        if name is None and len(rest) == 1:
+            name = rest[0]
         for n, (source, known) in enumerate(self.free):
             if known == name:
                 sock = adopt(source, name) if self.given else make(source)

@@ -1,0 +1,126 @@
+/* ask_command.c - a command about a worker: well when it exits with 0. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "base/parse.h"
+#include "engine/adapt.h"
+#include "engine/ask.h"
+#include "engine/launch.h"
+#include "engine/proc.h"
+#include "system/spawn.h"
+
+static void command_exited(evutil_socket_t fd, short what, void *arg)
+{
+	struct ask *ask = arg;
+	struct reap_status status;
+	char text[128];
+
+	(void)what;
+	if (reap_peek(fd, &status) == 0)
+		return;
+	reap_kill_group(ask->pid);
+	if (reap_collect(fd, &status) < 0)
+		status = (struct reap_status){.code = 0};
+	pids_remove(ask->proc->engine, ask->pid);
+	ask->pid = 0;
+	event_del(ask->exit_event);
+	ask_settle(ask, status.code == CLD_EXITED && status.value == 0, "%s",
+		   reap_describe(&status, text, sizeof(text)));
+}
+
+/* The command sees its worker's environment, without what belongs to the worker's process alone. */
+static char **command_environment(const struct proc *proc)
+{
+	size_t places[2], n_places, n = 0;
+	char **all = launch_environment(proc, places, &n_places);
+	char **env;
+
+	for (n = 0; all != NULL && all[n] != NULL; n++)
+		;
+	env = all != NULL ? calloc(n + 2, sizeof(*env)) : NULL;
+	n = 0;
+	for (size_t i = 0; env != NULL && all[i] != NULL; i++) {
+		if (strncmp(all[i], "LISTEN_", 7) == 0 ||
+		    strncmp(all[i], "NOTIFY_SOCKET=", 14) == 0 ||
+		    strncmp(all[i], "WATCHDOG_", 9) == 0 || adapt_is_private(all[i]))
+			continue;
+		env[n++] = strdup(all[i]);
+	}
+	if (env != NULL && asprintf(&env[n], "HANDOVER_WORKER_PID=%d", (int)proc->pid) == -1)
+		env[n] = NULL;
+	launch_free_environment(all);
+	return env;
+}
+
+static int command_spawn(struct ask *ask, char **argv, char **env)
+{
+	const struct version *version = ask->proc->version;
+	struct engine *engine = ask->proc->engine;
+	cleanup_free char *path = NULL;
+	struct spawn_error error = {0};
+	struct spawn_spec spec = {
+	    .argv = argv,
+	    .env = env,
+	    .stdin_fd = engine->null_fd,
+	    .stdout_fd = engine->null_fd,
+	    .stderr_fd = engine->null_fd,
+	    .cgroup_fd = -1,
+	    .directory = version->spec->working_directory,
+	    .change_user = version->change_user,
+	    .uid = version->uid,
+	    .gid = version->gid,
+	    .groups = version->groups,
+	    .n_groups = version->n_groups,
+	    .umask = version->spec->umask,
+	};
+	int r = spawn_resolve(argv[0], version->spec->working_directory, &path);
+
+	if (r < 0)
+		return r;
+	spec.path = path;
+	r = spawn_process(&spec, &ask->pid, &ask->pidfd, &error);
+	return r == 0 ? pids_add(engine, ask->pid, ask->proc) : r;
+}
+
+void ask_command_begin(struct ask *ask)
+{
+	char **argv = launch_arguments(ask->proc, ask->spec->argv);
+	char **env = command_environment(ask->proc);
+	int r = argv != NULL && env != NULL ? command_spawn(ask, argv, env) : -ENOMEM;
+
+	launch_free_environment(argv);
+	launch_free_environment(env);
+	if (r == 0) {
+		ask->exit_event = event_new(ask->proc->engine->base, ask->pidfd,
+					    EV_READ | EV_PERSIST, command_exited, ask);
+		if (ask->exit_event == NULL || event_add(ask->exit_event, NULL) == -1)
+			r = -ENOMEM;
+	}
+	if (r < 0)
+		ask_settle(ask, false, "cannot be run: %s", strerror(-r));
+}
+
+/* Its end is noticed like any other. */
+void ask_command_late(struct ask *ask)
+{
+	reap_kill_group(ask->pid);
+	reap_signal(ask->pidfd, SIGKILL, 0);
+}
+
+void ask_command_end(struct ask *ask)
+{
+	if (ask->pid > 0) {
+		/* reaped as an orphan when it is gone */
+		reap_kill_group(ask->pid);
+		reap_signal(ask->pidfd, SIGKILL, 0);
+		pids_remove(ask->proc->engine, ask->pid);
+	}
+	if (ask->exit_event != NULL)
+		event_free(ask->exit_event);
+	ask->exit_event = NULL;
+	ask->pidfd = fd_close(ask->pidfd);
+	ask->pid = 0;
+}

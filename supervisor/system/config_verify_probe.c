@@ -1,0 +1,168 @@
+/* config_verify_probe.c - does a probe reach the worker that it asks? */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "base/fd.h"
+#include "system/config_internal.h"
+
+static void fail(const struct config_verify_pool *verify, const char *key, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void fail(const struct config_verify_pool *verify, const char *key, const char *format, ...)
+{
+	cleanup_buf struct buf text = {.data = NULL};
+	const struct config_entry *entry = config_values_entry(verify->section, key);
+	struct config_place place =
+	    entry->place.file != NULL ? entry->place : verify->section->place;
+	va_list args;
+
+	va_start(args, format);
+	buf_vprintf(&text, format, args);
+	va_end(args);
+	config_problem_add(verify->problems, &place, false, "[%s] %s: %s", verify->section->title,
+			   key, buf_text(&text));
+}
+
+/* ---- the probe socket ---- */
+
+static void verify_socket(const struct config_verify_pool *verify)
+{
+	const struct pool_spec *pool = verify->pool;
+	int number = 3 + (pool->handoff == HANDOFF_INHERIT ? (int)pool->n_sockets : 0);
+
+	if (pool->bind_shim)
+		fail(verify, "ready",
+		     "a server that binds its addresses itself (bind_shim) does not serve on the "
+		     "probe socket: say in probe_address where it can be asked, or use delay or "
+		     "exec");
+	if (pool->ready_probe.kind == PROBE_KIND_TCP)
+		fail(verify, "ready",
+		     "tcp would prove nothing: the probe socket takes connections before the "
+		     "worker does anything; use http:/PATH or grpc, or say in probe_address where "
+		     "the server listens by itself");
+	for (size_t i = 0; i < pool->n_sockets; i++)
+		if (strcmp(pool->sockets[i], "probe") == 0)
+			fail(verify, "sockets",
+			     "'probe' is the name of the worker's probe socket: call it otherwise");
+	if ((pool->compat & COMPAT_S6) != 0 && pool->compat_s6_fd == number)
+		fail(verify, "compat", "s6:%d is the descriptor of the probe socket", number);
+}
+
+/* ---- probe_address ---- */
+
+static bool is_same_host(const struct socket_spec *spec, const struct sockaddr_storage *address)
+{
+	const struct sockaddr_in *in = (const void *)address;
+	const struct sockaddr_in6 *in6 = (const void *)address;
+	struct in6_addr host6;
+	struct in_addr host;
+
+	if (*spec->host == '\0' || strcmp(spec->host, "*") == 0)
+		return true;
+	if (inet_pton(AF_INET, spec->host, &host) == 1)
+		return address->ss_family == AF_INET &&
+		       (host.s_addr == 0 || host.s_addr == in->sin_addr.s_addr);
+	if (inet_pton(AF_INET6, spec->host, &host6) == 1)
+		return IN6_IS_ADDR_UNSPECIFIED(&host6) ||
+		       (address->ss_family == AF_INET6 &&
+			IN6_ARE_ADDR_EQUAL(&host6, &in6->sin6_addr));
+	return true; /* a name: nobody else is expected on that port */
+}
+
+static bool is_socket(const struct socket_spec *spec, const struct sockaddr_storage *address)
+{
+	const struct sockaddr_un *un = (const void *)address;
+	/* at the same place in sockaddr_in6 */
+	uint16_t port = ntohs(((const struct sockaddr_in *)(const void *)address)->sin_port);
+
+	if (address->ss_family == AF_UNIX)
+		return spec->kind == SOCKET_UNIX && spec->path != NULL &&
+		       strcmp(spec->path, un->sun_path) == 0;
+	return spec->kind == SOCKET_TCP && spec->host != NULL && spec->port == port &&
+	       is_same_host(spec, address);
+}
+
+/* A socket of the slot's own is shared by worker and successor. */
+static bool is_socket_at(const struct socket_spec *spec, uint32_t slot,
+			 const struct sockaddr_storage *address)
+{
+	cleanup_buf struct buf why = {.data = NULL};
+	struct socket_spec own;
+	bool is;
+
+	if (!spec->per_slot)
+		return is_socket(spec, address);
+	if (config_socket_at(spec, slot, &own, &why) < 0)
+		return false;
+	is = is_socket(&own, address);
+	config_socket_at_free(&own);
+	return is;
+}
+
+/* False: said, and the same of every other slot. */
+static bool verify_slot(const struct config_verify_pool *verify, uint32_t slot)
+{
+	const struct config_who who = {.instance = verify->config->instance,
+				       .pool = verify->pool->name,
+				       .slot = slot,
+				       .generation = 1};
+	cleanup_buf struct buf why = {.data = NULL};
+	struct sockaddr_storage address;
+	socklen_t len;
+
+	if (config_probe_address(verify->pool->probe_address, &who, &address, &len, &why) < 0) {
+		fail(verify, "probe_address", "for slot %u: %s", slot, buf_text(&why));
+		return false;
+	}
+	for (size_t i = 0; i < verify->config->n_sockets; i++)
+		if (is_socket_at(&verify->config->sockets[i], slot, &address)) {
+			fail(verify, "probe_address",
+			     "%s is [socket:%s], where others may answer; leave it out to ask "
+			     "each worker over a probe socket of its own, or give each a port of "
+			     "its "
+			     "own (%%n)",
+			     verify->pool->probe_address, verify->config->sockets[i].name);
+			return false;
+		}
+	return true;
+}
+
+static bool has_slot(const char *text)
+{
+	for (; *text != '\0'; text++)
+		if (*text == '%' && *++text == 'n')
+			return true;
+	return false;
+}
+
+static void verify_address(const struct config_verify_pool *verify)
+{
+	const struct pool_spec *pool = verify->pool;
+
+	if ((pool->workers > 1 || pool->workers_auto) && !has_slot(pool->probe_address)) {
+		fail(verify, "probe_address",
+		     "%s is the same for all workers, so any of them might answer: put %%n, the "
+		     "slot, into it, or leave it out to ask each worker over a probe socket of its "
+		     "own",
+		     pool->probe_address);
+		return;
+	}
+	for (uint32_t slot = 0; slot < pool->workers && verify_slot(verify, slot); slot++)
+		continue;
+}
+
+void config_verify_probe(const struct config_verify_pool *verify)
+{
+	if (config_has_probe_socket(verify->pool))
+		verify_socket(verify);
+	if (verify->pool->probe_address == NULL)
+		return;
+	if (!config_asks_server(verify->pool))
+		fail(verify, "probe_address",
+		     "nothing is asked there: ready is none of tcp, http "
+		     "and grpc");
+	else
+		verify_address(verify);
+}
