@@ -46,9 +46,14 @@ class Worker {
   socket(name) { return this.sockets.take(name); }
 
   // serve adds a net.Server. At a drain it accepts no more, then drain() finishes what there is; stop() cuts off what has not.
+  // Without a name it answers on the probe socket as well, if there is one.
   serve(server, { name, drain = () => {}, stop = () => {} } = {}) {
     this.servers.push({ server, options: this.socket(name), drain, stop });
     server.on('error', (error) => this.fail(error));
+    if (name !== undefined || !this.sockets.has('probe')) return;
+    const probe = net.createServer((socket) => server.emit('connection', socket));
+    this.servers.push({ server: probe, options: this.socket('probe'), drain: () => {}, stop: () => {} });
+    probe.on('error', (error) => this.fail(error));
   }
 
   // serveHttp adds a server of node:http or node:https.

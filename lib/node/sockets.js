@@ -45,6 +45,8 @@ class Sockets {
     return socket.options;
   }
 
+  has(name) { return this.free.some((socket) => socket.name === name); }
+
   missing(name) {
     const all = [...this.free.map((socket) => socket.name), ...this.opened].join(' ');
     if (!all && !this.given) return 'LISTEN_FDS is not set: no supervisor has given us a listening socket';

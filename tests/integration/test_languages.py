@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 import harness
-from harness import Call, slow_calls
+from harness import Call, call, slow_calls
 
 EXAMPLES = {
     "go": [os.path.join(harness.BUILD, "go-http")],
@@ -88,3 +88,14 @@ def test_a_stop_answers_what_is_in_flight(service):
     assert [c.answer()["sum"] for c in calls] == [3] * 4
     h.wait_exit()
     assert h.count_log(r"exited with code 0, .* after it was told to go \(stop\)") == 2
+
+
+def test_asked_over_the_probe_socket(service):
+    """They serve on it what they serve on the others; and a reload leaves none of them waiting for it."""
+    h, port = service
+    h.pool("api", ready="http:/healthz", drain_timeout="6s")
+    h.start()
+    assert call(port, "work", ms=0, a=1, b=2)["sum"] == 3
+    h.good_reload(wait="drained")
+    h.wait_serving("api", 2, generation=2)
+    assert h.count_log(r"exited with code 0, .* after it was told to go \(reload\)") == 2 and h.count_log("SIGKILL") == 0

@@ -161,6 +161,17 @@ def test_many_at_once(handover):
     assert h.count_log("is ready after") == 300
 
 
+def test_gunicorn_serves_on_it_by_itself(handover):
+    """It takes all descriptors that it is given."""
+    h = handover()
+    with open(h.path("app.py"), "w", encoding="utf-8") as file:
+        file.write("def app(environ, start):\n    start('204 No Content', [])\n    return []\n")
+    h.socket("web")
+    h.pool("api", f"/usr/bin/gunicorn --chdir {h.place} app:app", sockets="web", ready="http:/")
+    h.start()
+    h.good_reload(wait="drained")
+
+
 # --- at the worker's own port ---
 
 def test_own_port_needs_no_socket(handover):

@@ -32,6 +32,10 @@ async function housekeeping() {
 }
 
 const server = http.createServer(async (request, answer) => {
+  if (request.url === '/healthz') { // over the probe socket, with ready = http:/healthz
+    answer.end('well');
+    return;
+  }
   let body = '';
   for await (const piece of request) body += piece;
   const question = JSON.parse(body);

@@ -19,6 +19,8 @@ async def read_request(reader):
     try:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
         fields = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if line)
+        if head.startswith("get /healthz "):  # over the probe socket, with ready = http:/healthz
+            return True, {"method": "health", "id": None, "params": {"a": 0, "b": 0}}
         body = await reader.readexactly(int(fields["content-length"]))
         return fields.get("connection") == "close", json.loads(body)
     except (asyncio.IncompleteReadError, ConnectionError):
@@ -54,7 +56,11 @@ async def serve_client(worker, reader, writer):
 async def main():
     worker = handover.aio.Worker(by_hand={"rpc": ("127.0.0.1", 18931)})
     worker.on_close("greeting", lambda: print("asyncio worker ends", flush=True))
-    worker.serve(await asyncio.start_server(lambda *streams: serve_client(worker, *streams), sock=worker.socket()))
+    def serve(*streams):
+        return serve_client(worker, *streams)
+    worker.serve(await asyncio.start_server(serve, sock=worker.socket()))
+    if worker.has_socket("probe"):
+        worker.serve(await asyncio.start_server(serve, sock=worker.socket("probe")))
     return await worker.run()
 
 

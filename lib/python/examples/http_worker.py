@@ -16,6 +16,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     answered = 0
 
+    def do_GET(self):
+        if self.path == "/healthz":  # over the probe socket, with ready = http:/healthz
+            self.answer("well")
+        else:
+            self.send_error(404)
+
     def do_POST(self):
         question = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         params = question["params"]

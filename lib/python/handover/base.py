@@ -51,6 +51,10 @@ class BaseWorker:
         shutdown(), and close it first when the drain begins."""
         return self.sockets.take(name)
 
+    def has_socket(self, name):
+        """Is there such a socket, and not in use yet? "probe": over that one we are asked whether we are well."""
+        return self.sockets.has(name)
+
     # saying
 
     def call(self, name):

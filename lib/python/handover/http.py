@@ -15,6 +15,8 @@ class HttpServer:
         self.connections = {}  # and whether a request of it is worked on
 
     def accepted(self, connection, address):
+        if not isinstance(address, tuple):  # http.server knows no other kind of client
+            address = ("a Unix socket", 0)
         with self.lock:
             self.connections[connection] = False
         threading.Thread(target=self._serve, args=(connection, address), daemon=True).start()

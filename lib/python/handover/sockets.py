@@ -34,6 +34,10 @@ class Sockets:
                 return sock
         raise SocketError(self.missing(name))
 
+    def has(self, name):
+        """Is there such a socket, and not in use yet?"""
+        return any(known == name for _, known in self.free)
+
     def missing(self, name):
         every = " ".join([known for _, known in self.free] + self.opened)
         if not every and not self.given:

@@ -47,9 +47,12 @@ class Worker(BaseWorker):
         self.servers.append((start, drain, stop))
 
     def serve_http(self, handler, name=None):
-        """Lets a class of http.server's handlers serve, with a thread for each connection."""
+        """Lets a class of http.server's handlers serve, with a thread for each connection; without a name on the probe
+        socket as well, if there is one."""
         server = HttpServer(self, handler)
         self.serve(server.accepted, name, drain=server.drain, stop=server.stop)
+        if name is None and self.has_socket("probe"):
+            self.serve(server.accepted, "probe")
 
     def go(self, name, function, *arguments):
         """Runs background work that a drain waits for, in a thread. It should look at `draining`, or wait for `began`."""
