@@ -71,7 +71,7 @@ def test_a_failed_reload_says_what_the_probe_said(handover):
     h.wait(lambda: "http:/healthz answered 503 Service Unavailable" in [w["probe_failure"] for w in h.workers()], "its failure")
     assert "left; http:/healthz answered 503 Service Unavailable" in h.cli("status").stdout
     result = reload.result()
-    assert "not ready within 1 s (start_timeout); http:/healthz answered 503 Service Unavailable" in result["message"]
+    assert "was not ready within 1 s (start_timeout)" + "; http:/healthz answered 503 Service Unavailable" in result["message"]
     assert h.wait_serving("api", 1) == pids
 
 
@@ -212,7 +212,6 @@ def test_somebody_else_listens_there(handover, kind):
             h.wait_exit(1)
     assert re.search(rf"not ready within 500 ms \(start_timeout\); {kind} (found another process there than the worker|"
                      "was not accepted within 100 ms)", h.log), h.log
-    assert "found another process" in h.log or "was not accepted" in h.log
 
 
 def test_a_child_of_the_worker_answers(handover):
