@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -67,9 +68,9 @@ int channel_send(int fd, const char *text, size_t len, const int *fds, size_t n)
 	return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == -1 ? -errno : 0;
 }
 
-/* Takes the descriptors out of what came; all but one that is alone are closed. Returns how many.
+/* Takes the descriptors out of what came; those beyond max are closed. Returns how many there were.
  */
-static size_t take_descriptors(struct msghdr *message, int *ret_fd)
+static size_t take_descriptors(struct msghdr *message, int *fds, size_t max)
 {
 	size_t n = 0;
 
@@ -81,42 +82,94 @@ static size_t take_descriptors(struct msghdr *message, int *ret_fd)
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof(int));
-			fd_close(*ret_fd);
-			*ret_fd = fd;
+			if (n < max)
+				fds[n] = fd;
+			else
+				fd_close(fd);
 		}
 	}
-	if (n > 1)
-		*ret_fd = fd_close(*ret_fd);
 	return n;
 }
 
-ssize_t channel_receive(int fd, char text[static CHANNEL_MESSAGE_MAX + 1], int *ret_fd)
+ssize_t channel_receive_all(int fd, char text[static CHANNEL_MESSAGE_MAX + 1], int *ret_fds,
+			    size_t max, size_t *ret_n)
 {
 	struct iovec part = {.iov_base = text, .iov_len = CHANNEL_MESSAGE_MAX};
-	/* room for a second one: more are cut off by the kernel, which closes them */
 	union {
 		struct cmsghdr header;
-		char room[CMSG_SPACE(2 * sizeof(int))];
+		char room[CMSG_SPACE((CHANNEL_DESCRIPTORS_MAX) * sizeof(int))];
 	} control;
+	/* room for one more: what is beyond it is cut off by the kernel, which closes it */
 	struct msghdr message = {.msg_iov = &part,
 				 .msg_iovlen = 1,
 				 .msg_control = &control,
-				 .msg_controllen = sizeof(control)};
+				 .msg_controllen = max < CHANNEL_DESCRIPTORS_MAX
+						       ? CMSG_SPACE((max + 1) * sizeof(int))
+						       : sizeof(control)};
 	ssize_t len;
+	size_t n;
 
-	*ret_fd = -1;
 	do
 		len = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	while (len == -1 && errno == EINTR);
 	if (len == -1)
 		return -errno;
-	if (take_descriptors(&message, ret_fd) > 1 ||
-	    (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
-		*ret_fd = fd_close(*ret_fd);
+	n = take_descriptors(&message, ret_fds, max);
+	if (n > max || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
+		for (size_t i = 0; i < n && i < max; i++)
+			ret_fds[i] = fd_close(ret_fds[i]);
 		return -EMSGSIZE;
 	}
+	*ret_n = n;
 	text[len] = '\0';
 	return len;
+}
+
+ssize_t channel_receive(int fd, char text[static CHANNEL_MESSAGE_MAX + 1], int *ret_fd)
+{
+	size_t n = 0;
+	int passed = -1;
+	ssize_t len = channel_receive_all(fd, text, &passed, 1, &n);
+
+	*ret_fd = len >= 0 && n == 1 ? passed : -1;
+	return len;
+}
+
+int channel_dial(const char *path, int *ret_fd)
+{
+	cleanup_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	if (fd == -1)
+		return -errno;
+	if ((size_t)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path) >=
+	    sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == -1)
+		return -errno;
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+char *channel_instance_path(const char *beside, const char *instance, size_t len, unsigned n)
+{
+	const char *user = getenv("XDG_RUNTIME_DIR");
+	const char *slash = beside != NULL ? strrchr(beside, '/') : NULL;
+	const char *places[] = {slash != NULL ? beside : NULL, "/run/handover/",
+				geteuid() != 0 && user != NULL && user[0] == '/' ? user : NULL};
+	char *path = NULL;
+	int r = -1;
+
+	if (*instance == '/')
+		r = n == 0 ? asprintf(&path, "%.*s/sockets.sock", (int)len, instance) : -1;
+	for (unsigned i = 0; *instance != '/' && i < ARRAY_LEN(places); i++)
+		if (places[i] != NULL && n-- == 0) {
+			r = asprintf(&path, "%.*s%s%.*s/sockets.sock",
+				     i == 0 ? (int)(slash - beside + 1) : (int)strlen(places[i]),
+				     places[i], i == 2 ? "/handover/" : "", (int)len, instance);
+			break;
+		}
+	return r == -1 ? NULL : path;
 }
 
 /* ---- what is in flight ---- */

@@ -31,6 +31,18 @@ int channel_send(int fd, const char *text, size_t len, const int *fds, size_t n)
  * (close-on-exec, the caller's), or -1.
  */
 ssize_t channel_receive(int fd, char text[static CHANNEL_MESSAGE_MAX + 1], int *ret_fd);
+/* The same with up to max (CHANNEL_DESCRIPTORS_MAX) descriptors: -EMSGSIZE if there were more. */
+ssize_t channel_receive_all(int fd, char text[static CHANNEL_MESSAGE_MAX + 1], int *ret_fds,
+			    size_t max, size_t *ret_n);
+/* Connects to the socket at path, without waiting. 0; -EAGAIN: too many wait there already;
+ * -ENOENT, -ECONNREFUSED: nobody is there; -EACCES; -errno. */
+int channel_dial(const char *path, int *ret_fd);
+/*
+ * The n-th place where the sockets.sock of an instance may be: beside our own runtime directory
+ * (beside, or NULL), in /run/handover, and in our user's. instance (len bytes) may be a runtime
+ * directory itself. NULL: there are no more, or no memory. Caller frees.
+ */
+char *channel_instance_path(const char *beside, const char *instance, size_t len, unsigned n);
 
 /*
  * The page in which a worker counts what it has in flight (a memfd or another regular file): a

@@ -68,6 +68,13 @@ int listener_open(const struct listener_spec *spec, struct listener *ret_listene
  */
 int listener_take_back(int fd, const struct listener_spec *spec, struct listener *ret_listener,
 		       char **ret_error);
+/*
+ * A socket that was adopted (listener_adopt()) is ours to answer for from now on. Unix: its path is
+ * ours to unlink and to mend. 0; -ESTALE: its path leads elsewhere; -errno.
+ */
+int listener_own(struct listener *listener);
+/* Is it bound to what spec names? */
+bool listener_is_at(const struct listener *listener, const struct listener_spec *spec);
 /* Closes our copy and nothing else: the socket's file stays, for it lives on elsewhere. */
 void listener_let_go(struct listener *listener);
 /* Closes our copy; the others' stay. Unlinks a Unix path if it is still the inode that we bound.

@@ -154,6 +154,42 @@ int listener_take_back(int fd, const struct listener_spec *spec, struct listener
 	return 0;
 }
 
+bool listener_is_at(const struct listener *listener, const struct listener_spec *spec)
+{
+	struct listener other = {.fd = -1, .type = spec->type};
+	bool same = compare(listener->fd, spec, &other) == 0;
+
+	free(other.path);
+	return same;
+}
+
+int listener_own(struct listener *listener)
+{
+	const struct sockaddr_un *un = (const void *)&listener->address;
+	struct stat st;
+	int r;
+
+	if (listener->address.ss_family != AF_UNIX || un->sun_path[0] == '\0')
+		return 0;
+	listener->path = strndup(un->sun_path, sizeof(un->sun_path));
+	if (listener->path == NULL)
+		return -ENOMEM;
+	r = check_file(listener);
+	if (r == 0 && lstat(listener->path, &st) == -1)
+		r = -errno;
+	if (r < 0) {
+		free(listener->path);
+		listener->path = NULL;
+		return r;
+	}
+	listener->device = st.st_dev;
+	listener->inode = st.st_ino;
+	listener->mode = st.st_mode & 07777;
+	listener->uid = st.st_uid;
+	listener->gid = st.st_gid;
+	return 0;
+}
+
 void listener_let_go(struct listener *listener)
 {
 	free(listener->path);

@@ -30,6 +30,13 @@ struct proc_holder {
 int proc_find_holder(const struct sockaddr *address, socklen_t len, int type,
 		     struct proc_holder *ret_holder);
 
+/* Calls each for every process that has the socket inodes[which] open, once a socket: in one walk
+ * over /proc, bounded as proc_find_holder(). Processes that we may not look into are left out. 0 or
+ * -errno. */
+int proc_walk_holders(const unsigned long *inodes, size_t n,
+		      void (*each)(size_t which, const struct proc_holder *holder, void *arg),
+		      void *arg);
+
 /* Which worker a process was started under, from HANDOVER_* in /proc/PID/environ. */
 struct proc_origin {
 	char instance[64];

@@ -229,34 +229,35 @@ static int find_unix(const struct sockaddr *address, socklen_t len, struct inode
 
 /* --- from the inodes to a process --- */
 
-/* Does /proc/PID/fd lead to one of them? *budget goes down with every descriptor that is looked at.
- */
-static bool holds_one(int process, const struct inodes *inodes, long *budget)
+/* Which of the sockets does /proc/PID/fd lead to? Calls each for every descriptor that does, until
+ * it returns false. *budget goes down with every descriptor that is looked at. */
+static void walk_descriptors(int process, const unsigned long *inodes, size_t n_inodes,
+			     long *budget, bool (*each)(size_t which, void *arg), void *arg)
 {
 	int fd = openat(process, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *directory = fd == -1 ? NULL : fdopendir(fd);
 	const struct dirent *entry;
 	unsigned long inode;
-	bool found = false;
+	bool more = true;
 	char link[64];
 	ssize_t n;
 
 	if (directory == NULL) {
 		fd_close(fd);
-		return false;
+		return;
 	}
-	while (!found && (*budget)-- > 0 && (entry = readdir(directory)) != NULL) {
+	while (more && (*budget)-- > 0 && (entry = readdir(directory)) != NULL) {
 		n = readlinkat(dirfd(directory), entry->d_name, link, sizeof(link) - 1);
 		if (n <= 0)
 			continue;
 		link[n] = '\0';
 		if (sscanf(link, "socket:[%lu]", &inode) != 1)
 			continue;
-		for (size_t i = 0; i < inodes->n && !found; i++)
-			found = inodes->list[i] == inode;
+		for (size_t i = 0; i < n_inodes && more; i++)
+			if (inodes[i] == inode)
+				more = each(i, arg);
 	}
 	closedir(directory);
-	return found;
 }
 
 enum { TREE_MAX = 256, TREE_DESCRIPTORS_MAX = 64 * 1024, CHILDREN_MAX = 64 * 1024 };
@@ -349,17 +350,19 @@ static void describe_holder(pid_t pid, int process, struct proc_holder *holder)
 		snprintf(holder->instance, sizeof(holder->instance), "%s", origin.instance);
 }
 
-static int find_process(const struct inodes *inodes, struct proc_holder *ret_holder)
+/* Calls each with every process of the machine that we see, until it returns something else than
+ * 0, which is returned. 0 or -errno. */
+static int walk_processes(int (*each)(pid_t pid, int process, long *budget, void *arg), void *arg)
 {
 	DIR *directory = opendir("/proc");
 	const struct dirent *entry;
 	long budget = DESCRIPTORS_MAX;
-	int processes = 0, r = -ENOENT;
+	int processes = 0, r = 0;
 	uint64_t pid;
 
 	if (directory == NULL)
 		return -errno;
-	while (r == -ENOENT && processes < PROCESSES_MAX && (entry = readdir(directory)) != NULL) {
+	while (r == 0 && processes < PROCESSES_MAX && (entry = readdir(directory)) != NULL) {
 		cleanup_close int process = -1;
 
 		if (parse_uint(entry->d_name, 1, INT32_MAX, &pid) < 0)
@@ -367,13 +370,94 @@ static int find_process(const struct inodes *inodes, struct proc_holder *ret_hol
 		processes++;
 		process =
 		    openat(dirfd(directory), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (process == -1 || !holds_one(process, inodes, &budget))
-			continue;
-		describe_holder((pid_t)pid, process, ret_holder);
-		r = 0;
+		if (process != -1)
+			r = each((pid_t)pid, process, &budget, arg);
 	}
 	closedir(directory);
 	return r;
+}
+
+/* --- one process that holds one of them --- */
+
+struct search {
+	const struct inodes *inodes;
+	struct proc_holder *holder;
+	bool found;
+};
+
+static bool note_found(size_t which, void *arg)
+{
+	struct search *search = arg;
+
+	(void)which;
+	search->found = true;
+	return false;
+}
+
+static int search_process(pid_t pid, int process, long *budget, void *arg)
+{
+	struct search *search = arg;
+
+	walk_descriptors(process, search->inodes->list, search->inodes->n, budget, note_found,
+			 search);
+	if (!search->found)
+		return 0;
+	describe_holder(pid, process, search->holder);
+	return 1;
+}
+
+static int find_process(const struct inodes *inodes, struct proc_holder *ret_holder)
+{
+	struct search search = {.inodes = inodes, .holder = ret_holder};
+	int r = walk_processes(search_process, &search);
+
+	return r < 0 ? r : search.found ? 0 : -ENOENT;
+}
+
+/* --- all processes that hold them --- */
+
+struct walk {
+	const unsigned long *inodes;
+	size_t n;
+	bool *seen; /* by this process */
+	bool any;
+	void (*each)(size_t which, const struct proc_holder *holder, void *arg);
+	void *arg;
+};
+
+static bool note_seen(size_t which, void *arg)
+{
+	struct walk *walk = arg;
+
+	walk->seen[which] = walk->any = true;
+	return true;
+}
+
+static int walk_process(pid_t pid, int process, long *budget, void *arg)
+{
+	struct walk *walk = arg;
+	struct proc_holder holder;
+
+	memset(walk->seen, 0, walk->n * sizeof(*walk->seen));
+	walk->any = false;
+	walk_descriptors(process, walk->inodes, walk->n, budget, note_seen, walk);
+	if (!walk->any)
+		return 0;
+	describe_holder(pid, process, &holder);
+	for (size_t i = 0; i < walk->n; i++)
+		if (walk->seen[i])
+			walk->each(i, &holder, walk->arg);
+	return 0;
+}
+
+int proc_walk_holders(const unsigned long *inodes, size_t n,
+		      void (*each)(size_t which, const struct proc_holder *holder, void *arg),
+		      void *arg)
+{
+	cleanup_free bool *seen = calloc(n + 1, sizeof(*seen));
+	struct walk walk = {.inodes = inodes, .n = n, .seen = seen, .each = each, .arg = arg};
+
+	return seen != NULL ? walk_processes(walk_process, &walk) : -ENOMEM;
 }
 
 int proc_find_holder(const struct sockaddr *address, socklen_t len, int type,
