@@ -117,6 +117,7 @@ $(HELPERS): $(BUILD)/%: $(BUILD)/obj/tests/workers/%.o
 $(BUILD)/unit/test_channel_json: $(BUILD)/obj/supervisor/engine/channel_json.o
 $(BUILD)/unit/test_incidents: $(BUILD)/obj/supervisor/engine/incidents.o
 $(BUILD)/unit/test_history: $(BUILD)/obj/supervisor/engine/history.o
+$(BUILD)/unit/test_giving_json: $(BUILD)/obj/supervisor/engine/giving_json.o
 # against the library's inside, and the master's view of messages and of the page
 $(BUILD)/unit/test_worker_%: $(BUILD)/obj/tests/unit/test_worker_%.o $(LIBWORKER) $(BUILD)/obj/supervisor/system/channel.o $(BASE)
 	@mkdir -p $(@D)

@@ -4,11 +4,13 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "engine/api_json_internal.h"
 #include "engine/cgroups.h"
+#include "engine/giving.h"
 #include "engine/proc.h"
 #include "engine/wishes.h"
 
@@ -80,6 +82,63 @@ static json_t *status_pools(const struct engine *engine)
 
 /* ---- sockets ---- */
 
+static const char *socket_kind(const struct engine_socket *socket)
+{
+	if (socket->listener.type == SOCK_DGRAM)
+		return "udp";
+	return socket->listener.address.ss_family == AF_UNIX ? "unix" : "tcp";
+}
+
+static json_t *socket_pools(const struct engine *engine, const struct engine_socket *socket)
+{
+	json_t *pools = json_array();
+
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
+		const struct version *version = engine->pools[p].current;
+
+		if (version == NULL || engine->model->pools[p].state == POOL_FREE)
+			continue;
+		for (size_t n = 0; n < version->spec->n_sockets; n++)
+			if (version->sockets[n].shared == socket ||
+			    (socket->slots != NULL && version->sockets[n].slots == socket->slots)) {
+				json_array_append_new(pools, api_json_text(engine->pools[p].name));
+				break;
+			}
+	}
+	return pools;
+}
+
+static json_t *socket_instances(const struct engine *engine, const struct engine_socket *socket)
+{
+	json_t *list = json_array();
+	const char *name;
+	pid_t pid;
+
+	for (size_t n = 0; giving_holder(engine, socket, n, &name, &pid); n++)
+		json_array_append_new(list, json_pack("{s:o, s:i}", "instance", api_json_text(name),
+						      "pid", (int)pid));
+	return list;
+}
+
+/* Whose it is, and who has it beside our pools. */
+static void add_holding(const struct engine *engine, const struct engine_socket *socket,
+			json_t *object)
+{
+	struct stat st = {.st_ino = 0};
+
+	(void)!fstat(socket->listener.fd, &st);
+	json_object_set_new(object, "kind", json_string(socket_kind(socket)));
+	json_object_set_new(object, "source",
+			    socket->passed  ? json_string("systemd")
+			    : socket->taken ? api_json_text(socket->identity)
+					    : json_string("own"));
+	json_object_set_new(object, "inode", json_integer((json_int_t)st.st_ino));
+	json_object_set_new(object, "pools", socket_pools(engine, socket));
+	json_object_set_new(object, "given", json_integer((json_int_t)socket->given));
+	json_object_set_new(object, "moved", json_boolean(socket->moved));
+	json_object_set_new(object, "instances", socket_instances(engine, socket));
+}
+
 static json_t *status_sockets(const struct engine *engine)
 {
 	json_t *sockets = json_array();
@@ -88,19 +147,20 @@ static json_t *status_sockets(const struct engine *engine)
 	     socket = socket->next) {
 		char address[LISTENER_TEXT_MAX];
 		unsigned waiting, limit;
+		json_t *object;
 		bool told;
 
 		if (socket->closing || socket->listener.fd < 0)
 			continue;
 		told = listener_queue(&socket->listener, &waiting, &limit) == 0;
-		json_array_append_new(
-		    sockets,
-		    json_pack(
-			"{s:o, s:o, s:s, s:o, s:o, s:i}", "name", api_json_text(socket->name),
-			"slot", socket->slots != NULL ? json_integer(socket->slot) : json_null(),
-			"address", listener_describe(&socket->listener, address, sizeof(address)),
-			"queue", told ? json_integer(waiting) : json_null(), "queue_limit",
-			told ? json_integer(limit) : json_null(), "mended", (int)socket->mended));
+		object = json_pack(
+		    "{s:o, s:o, s:s, s:o, s:o, s:i}", "name", api_json_text(socket->name), "slot",
+		    socket->slots != NULL ? json_integer(socket->slot) : json_null(), "address",
+		    listener_describe(&socket->listener, address, sizeof(address)), "queue",
+		    told ? json_integer(waiting) : json_null(), "queue_limit",
+		    told ? json_integer(limit) : json_null(), "mended", (int)socket->mended);
+		add_holding(engine, socket, object);
+		json_array_append_new(sockets, object);
 	}
 	return sockets;
 }

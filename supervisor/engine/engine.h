@@ -30,6 +30,8 @@ struct cgroups;	 /* cgroups.c: the cgroup that was delegated to us */
 struct channel;	 /* channel.c: one worker's connection */
 struct channels; /* channel.c: channel.sock */
 struct control;	 /* control.c: the API's listeners */
+struct givings;	 /* giving.c: sockets.sock, and who was given what */
+struct taking;	 /* taking.c: a socket from another instance */
 struct events;	 /* events.c: who listens to what happens */
 struct evidence; /* evidence.c: what is gathered of a worker that goes */
 struct files;	 /* sockets_files.c: those of Unix sockets */
@@ -68,14 +70,20 @@ struct engine_socket {
 	bool revived;		    /* was being closed when the transaction that runs wanted it */
 	bool closing;		    /* no longer configured: shut down soon */
 	usec_t closing_since;
-	bool passed;   /* from the service manager: never shut down, only let go */
-	char *stored;  /* one of ours: the name of the manager's copy; NULL: there is none */
-	int ipv6_only; /* what cannot be changed on an open socket */
+	bool passed;  /* from the service manager: never shut down, only let go */
+	char *stored; /* one of ours: the name of the manager's copy; NULL: there is none */
+	bool taken;   /* another instance's, and not our own yet: the same */
+	struct taking *taking; /* from whom; NULL: from nobody, or he is gone for good */
+	bool moved;	       /* given to somebody who goes on without us: the same */
+	uint64_t given;	       /* how often, over sockets.sock */
+	char *given_to;	       /* last, in words; NULL: to nobody */
+	int ipv6_only;	       /* what cannot be changed on an open socket */
 	bool freebind;
 	unsigned mended; /* how often a worker had shut it down */
 	usec_t mended_at;
-	int file_watch; /* of a Unix socket's file; 0: none */
-	bool file_told; /* that it is lost */
+	usec_t dead_since; /* whom it was taken from is to mend it; 0: it is not dead */
+	int file_watch;	   /* of a Unix socket's file; 0: none */
+	bool file_told;	   /* that it is lost */
 	usec_t file_restored_at;
 };
 
@@ -329,6 +337,10 @@ struct engine {
 	usec_t last_reload_duration;
 	struct manager *manager; /* NULL: nobody manages us */
 	struct channels *channels;
+	struct givings *givings;
+	struct taking *takings; /* that no socket has claimed yet */
+	struct event *taking_timer;
+	void (*taken)(struct engine *engine); /* who waits for them; NULL: nobody */
 	struct control *control;
 	struct events *events;
 	struct outputs *outputs;

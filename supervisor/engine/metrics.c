@@ -84,16 +84,16 @@ static void add_reloads(struct buf *out, const struct engine *engine)
 		 engine->last_reload_duration);
 }
 
-enum socket_figure { SOCKET_QUEUE, SOCKET_QUEUE_LIMIT, SOCKET_MENDED };
+enum socket_figure { SOCKET_QUEUE, SOCKET_QUEUE_LIMIT, SOCKET_MENDED, SOCKET_GIVEN };
 
 static void add_socket_series(struct buf *out, const struct engine_socket *socket, const char *name,
 			      enum socket_figure figure)
 {
 	unsigned waiting = 0, limit = 0;
 	char address[LISTENER_TEXT_MAX], slot[16];
-	uint64_t value = socket->mended;
+	uint64_t value = figure == SOCKET_GIVEN ? socket->given : socket->mended;
 
-	if (figure != SOCKET_MENDED) {
+	if (figure == SOCKET_QUEUE || figure == SOCKET_QUEUE_LIMIT) {
 		if (listener_queue(&socket->listener, &waiting, &limit) < 0)
 			return;
 		value = figure == SOCKET_QUEUE ? waiting : limit;
@@ -121,6 +121,8 @@ static void add_sockets(struct buf *out, const struct engine *engine)
 	     "How many of them may wait."},
 	    {SOCKET_MENDED, "handover_socket_mended_total", "counter",
 	     "How often a worker had shut the socket down and it was made to listen again."},
+	    {SOCKET_GIVEN, "handover_socket_given_total", "counter",
+	     "How often it was given to another program or instance over sockets.sock."},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(families); i++) {

@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "engine/sockets.h"
+#include "engine/taking.h"
 #include "engine/versions.h"
 #include "engine/wishes.h"
 #include "system/check.h"
@@ -277,7 +278,7 @@ static int prepare_slots(struct engine *engine, uint32_t p, uint32_t size)
 
 /* ---- the three wishes ---- */
 
-static int prepare_read(struct engine *engine)
+static int prepare_read_config(struct engine *engine)
 {
 	struct undertaking *undertaking = &engine->undertaking;
 	struct check_context context = {.running = engine->config->config};
@@ -294,16 +295,34 @@ static int prepare_read(struct engine *engine)
 	return undertaking->config != NULL ? 0 : -ENOMEM;
 }
 
+int prepare_read(struct engine *engine, const struct wish *wish)
+{
+	return wish->kind == WISH_RELOAD ? prepare_read_config(engine) : 0;
+}
+
+bool prepare_take(struct engine *engine, const struct wish *wish, void (*done)(struct engine *))
+{
+	const struct config *config;
+	const struct pool_spec *only = NULL;
+
+	if (wish->kind != WISH_RELOAD)
+		return false;
+	config = engine->undertaking.config->config;
+	if (wish->pool != NULL) {
+		only = config_find_pool(config, wish->pool);
+		if (only == NULL)
+			return false;
+	}
+	return takings_begin(engine, config, only, done);
+}
+
 static int prepare_reload(struct engine *engine, const struct wish *wish)
 {
 	struct undertaking *undertaking = &engine->undertaking;
+	const struct config *config = undertaking->config->config;
 	const struct pool_spec *only = NULL;
-	const struct config *config;
-	int r = prepare_read(engine);
+	int r;
 
-	if (r < 0)
-		return r;
-	config = undertaking->config->config;
 	undertaking->whole = wish->pool == NULL;
 	if (wish->pool != NULL) {
 		only = config_find_pool(config, wish->pool);
@@ -420,6 +439,7 @@ int prepare_start(struct engine *engine, struct config_ref *config)
 
 	engine->undertaking.config = config_ref_get(config);
 	engine->undertaking.whole = true;
+	takings_wait(engine, config->config);
 	r = prepare_sockets(engine, NULL);
 	for (size_t n = 0; r == 0 && n < config->config->n_pools; n++)
 		r = prepare_add(engine, &config->config->pools[n]);
@@ -444,4 +464,5 @@ void prepare_undo(struct engine *engine)
 		}
 	}
 	sockets_undo(engine);
+	takings_end(engine);
 }

@@ -15,6 +15,7 @@
 #include "engine/control.h"
 #include "engine/events.h"
 #include "engine/evidence.h"
+#include "engine/giving.h"
 #include "engine/launch.h"
 #include "engine/manager.h"
 #include "engine/memory.h"
@@ -23,6 +24,7 @@
 #include "engine/rundir.h"
 #include "engine/signals.h"
 #include "engine/sockets.h"
+#include "engine/taking.h"
 #include "engine/versions.h"
 #include "engine/wishes.h"
 #include "system/check.h"
@@ -110,13 +112,14 @@ static void run_raise_limit(struct engine *engine)
 
 static int run_make_events(struct engine *engine)
 {
-	struct event **timers[] = {
-	    &engine->timer,	    &engine->slice,	    &engine->patience,	&engine->sweep,
-	    &engine->quiesce_event, &engine->closing_event, &engine->mend_event};
+	struct event **timers[] = {&engine->timer,	   &engine->slice,
+				   &engine->patience,	   &engine->sweep,
+				   &engine->quiesce_event, &engine->closing_event,
+				   &engine->mend_event,	   &engine->taking_timer};
 	event_callback_fn const callbacks[] = {
-	    run_time,	       launch_slice,	     launch_lose_patience,
-	    orphans_sweep,     sockets_quiesce_look, sockets_close_removed,
-	    sockets_mend_again};
+	    run_time,		launch_slice,	      launch_lose_patience,
+	    orphans_sweep,	sockets_quiesce_look, sockets_close_removed,
+	    sockets_mend_again, takings_done};
 
 	memory_new();
 	engine->base = event_base_new();
@@ -156,6 +159,17 @@ static int run_open_control(struct engine *engine, const struct supervisor_spec 
 	return r;
 }
 
+static int run_open_giving(struct engine *engine, const struct supervisor_spec *spec)
+{
+	cleanup_free char *error = NULL;
+	int r = giving_new(engine, spec, &error);
+
+	if (r < 0)
+		log_error("cannot open %s/sockets.sock: %s", engine->runtime_dir,
+			  error != NULL ? error : strerror(-r));
+	return r;
+}
+
 /* Everything that can fail before the first worker. 0 or -errno, said in the log. */
 static int run_build(struct engine *engine, const struct engine_options *options,
 		     struct config_ref *config)
@@ -188,6 +202,8 @@ static int run_build(struct engine *engine, const struct engine_options *options
 		r = signals_new(engine);
 	if (r == 0)
 		r = run_open_control(engine, spec);
+	if (r == 0)
+		r = run_open_giving(engine, spec);
 	if (r == 0)
 		r = channels_new(engine);
 	if (r == 0)
@@ -224,9 +240,9 @@ static void run_free_pools(struct engine *engine)
 
 static void run_free_events(struct engine *engine)
 {
-	struct event *timers[] = {engine->timer,     engine->slice,	    engine->patience,
-				  engine->sweep,     engine->quiesce_event, engine->closing_event,
-				  engine->mend_event};
+	struct event *timers[] = {engine->timer,      engine->slice,	     engine->patience,
+				  engine->sweep,      engine->quiesce_event, engine->closing_event,
+				  engine->mend_event, engine->taking_timer};
 
 	for (size_t n = 0; n < ARRAY_LEN(timers); n++)
 		if (timers[n] != NULL)
@@ -246,6 +262,7 @@ static void run_free(struct engine *engine)
 	wishes_free(engine);
 	proc_bury(engine);
 	run_free_pools(engine);
+	giving_free(engine);
 	channels_free(engine);
 	cgroups_free(engine);
 	pids_free(engine);

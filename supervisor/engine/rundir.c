@@ -13,6 +13,7 @@
 #include "base/fd.h"
 #include "engine/channel.h"
 #include "engine/control.h"
+#include "engine/giving.h"
 
 /* Whoever deletes a directory deletes what is in it first, and should be through by then. */
 #define RUNDIR_SETTLE (100 * USEC_PER_MSEC)
@@ -146,6 +147,8 @@ static int rundir_make_anew(struct engine *engine, const char *lock, char **ret_
 		r = control_open_again(engine, ret_error);
 	if (r == 0 && !channels_are_there(engine))
 		r = channels_open_again(engine);
+	if (r == 0 && !giving_is_there(engine))
+		r = giving_open_again(engine, ret_error);
 	return r;
 }
 
@@ -154,21 +157,25 @@ static void rundir_mend(evutil_socket_t fd, short what, void *arg)
 	struct engine *engine = arg;
 	cleanup_free char *lock = rundir_lock_path(engine), *error = NULL;
 	bool has_lock, has_control = control_is_there(engine);
-	bool has_channel = channels_are_there(engine);
+	bool has_channel = channels_are_there(engine), has_giving = giving_is_there(engine);
 	const char *missing = "";
 	int r = -ENOMEM;
 
 	(void)fd;
 	(void)what;
 	has_lock = lock != NULL && rundir_has_lock(engine, lock);
-	if (has_lock && has_control && has_channel)
+	switch (4 - has_lock - has_control - has_channel - has_giving) {
+	case 0:
 		return;
-	if (has_lock && has_control)
-		missing = "/channel.sock";
-	else if (has_lock && has_channel)
-		missing = "/control.sock";
-	else if (has_control && has_channel)
-		missing = "/lock";
+	case 1:
+		missing = !has_lock	 ? "/lock"
+			  : !has_control ? "/control.sock"
+			  : !has_channel ? "/channel.sock"
+					 : "/sockets.sock";
+		break;
+	default: /* the directory, most likely */
+		break;
+	}
 	if (lock != NULL)
 		r = rundir_make_anew(engine, lock, &error);
 	if (r == 0)

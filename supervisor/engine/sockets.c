@@ -8,7 +8,9 @@
 
 #include "base/fd.h"
 #include "engine/events.h"
+#include "engine/giving.h"
 #include "engine/manager.h"
+#include "engine/taking.h"
 
 /* ---- identity ---- */
 
@@ -32,19 +34,46 @@ char *sockets_identity(const struct socket_spec *spec)
 	case SOCKET_SYSTEMD:
 		r = asprintf(&text, "systemd %s", spec->path);
 		break;
+	case SOCKET_HANDOVER:
+		r = asprintf(&text, "handover:%s", spec->path);
+		break;
 	}
 	return r == -1 ? NULL : text;
 }
 
-struct engine_socket *sockets_find(struct engine *engine, const struct socket_spec *spec)
+static bool sockets_has_identity(const struct engine_socket *socket, const struct socket_spec *spec)
 {
 	cleanup_free char *identity = sockets_identity(spec);
 
-	for (struct engine_socket *socket = engine->sockets; identity != NULL && socket != NULL;
-	     socket = socket->next)
-		if (!socket->closing && strcmp(socket->identity, identity) == 0)
+	return identity != NULL && strcmp(socket->identity, identity) == 0;
+}
+
+static struct listener_spec sockets_listener_spec(const struct socket_spec *spec);
+
+/* One that was taken over may be named by its own address as well: so the section goes on with it
+ * when the other instance is gone. */
+static bool sockets_is_meant(const struct engine_socket *socket, const struct socket_spec *spec)
+{
+	struct listener_spec listener = sockets_listener_spec(spec);
+
+	if (sockets_has_identity(socket, spec))
+		return true;
+	return strncmp(socket->identity, "handover:", strlen("handover:")) == 0 &&
+	       spec->kind != SOCKET_SYSTEMD && spec->kind != SOCKET_HANDOVER && !spec->per_slot &&
+	       listener_is_at(&socket->listener, &listener);
+}
+
+struct engine_socket *sockets_find(struct engine *engine, const struct socket_spec *spec)
+{
+	for (struct engine_socket *socket = engine->sockets; socket != NULL; socket = socket->next)
+		if (!socket->closing && sockets_is_meant(socket, spec))
 			return socket;
 	return NULL;
+}
+
+bool sockets_is_open(struct engine *engine, const struct socket_spec *spec)
+{
+	return sockets_find(engine, spec) != NULL || sockets_is_stored(engine, spec);
 }
 
 bool sockets_get(struct engine *engine, const struct socket_spec *spec,
@@ -71,6 +100,8 @@ void sockets_unref(struct engine_socket *socket)
 	free(socket->name);
 	free(socket->identity);
 	free(socket->stored);
+	free(socket->given_to);
+	taking_close(socket);
 	free(socket);
 }
 
@@ -81,6 +112,7 @@ void sockets_drop(struct engine *engine, struct engine_socket *socket)
 			*link = socket->next;
 			socket->next = NULL;
 			slots_forget(engine, socket);
+			taking_close(socket); /* the other instance sees that we let go */
 			sockets_unref(socket);
 			return;
 		}
@@ -119,8 +151,19 @@ static void sockets_end(struct engine *engine, struct engine_socket *socket)
 {
 	if (socket->passed || socket->stored != NULL)
 		sockets_give_back(engine, socket);
+	else if (socket->taken)
+		listener_let_go(&socket->listener);
 	else
 		listener_shutdown(&socket->listener); /* a worker that still goes may hold it */
+}
+
+/* From another instance; or it is ours already, and was kept for us across a restart. */
+static int sockets_open_taken(struct engine *engine, const struct socket_spec *spec,
+			      struct engine_socket *socket, char **ret_error)
+{
+	int r = sockets_take_stored(engine, spec, socket, ret_error);
+
+	return r == -ENOENT ? taking_claim(engine, spec, socket, ret_error) : r;
 }
 
 /* It was taken out of the configuration a moment ago, and its last workers have not left yet. Of a
@@ -170,9 +213,11 @@ int sockets_open_one(struct engine *engine, const struct socket_spec *spec, stru
 		r = -ENOMEM;
 	else if (spec->kind == SOCKET_SYSTEMD)
 		r = sockets_adopt(engine, spec, socket, &error);
+	else if (spec->kind == SOCKET_HANDOVER)
+		r = sockets_open_taken(engine, spec, socket, &error);
 	else
 		r = sockets_take_back(engine, &listener, socket, &error);
-	if (r == -ENOENT && spec->kind != SOCKET_SYSTEMD)
+	if (r == -ENOENT && spec->kind != SOCKET_SYSTEMD && spec->kind != SOCKET_HANDOVER)
 		r = listener_open(&listener, &socket->listener, &error);
 	if (r == 0)
 		r = listener_watch_add(engine->watch_fd, &socket->listener, socket->id);
@@ -195,7 +240,8 @@ int sockets_check_kept(const struct engine_socket *socket, const struct socket_s
 			  : socket->freebind != spec->freebind ? "freebind"
 							       : NULL;
 
-	if (key == NULL || socket->passed)
+	if (key == NULL || socket->passed || spec->kind == SOCKET_HANDOVER ||
+	    !sockets_has_identity(socket, spec))
 		return 0;
 	buf_printf(why,
 		   "socket %s: '%s' cannot be changed while the socket is open; it takes a restart "
@@ -204,7 +250,7 @@ int sockets_check_kept(const struct engine_socket *socket, const struct socket_s
 	return -EBUSY;
 }
 
-static bool sockets_is_wanted(const struct pool_spec *only, const char *name)
+bool sockets_is_wanted(const struct pool_spec *only, const char *name)
 {
 	if (only == NULL)
 		return true;
@@ -280,13 +326,13 @@ static bool sockets_is_used(const struct engine *engine, const struct engine_soc
 static const struct socket_spec *sockets_spec_of(const struct config *config,
 						 const struct engine_socket *socket)
 {
-	const char *wanted = socket->slots != NULL ? socket->slots->identity : socket->identity;
-
 	for (size_t n = 0; config != NULL && n < config->n_sockets; n++) {
-		cleanup_free char *identity = sockets_identity(&config->sockets[n]);
+		const struct socket_spec *spec = &config->sockets[n];
 
-		if (identity != NULL && strcmp(identity, wanted) == 0)
-			return &config->sockets[n];
+		if (socket->slots != NULL
+			? spec->per_slot && strcmp(spec->listen, socket->slots->identity) == 0
+			: sockets_is_meant(socket, spec))
+			return spec;
 	}
 	return NULL;
 }
@@ -295,8 +341,15 @@ static void sockets_update(struct engine_socket *socket, const struct socket_spe
 {
 	struct listener_spec listener = sockets_listener_spec(spec);
 	cleanup_free char *error = NULL;
+	cleanup_free char *identity = sockets_identity(spec);
 	char *name = strdup(spec->name);
-	int r = socket->passed ? 0 : listener_update(&socket->listener, &listener, &error);
+	bool foreign = socket->passed || spec->kind == SOCKET_HANDOVER || socket->taken;
+	int r = foreign ? 0 : listener_update(&socket->listener, &listener, &error);
+
+	if (identity != NULL && socket->slots == NULL) {
+		free(socket->identity);
+		socket->identity = TAKE_PTR(identity);
+	}
 
 	if (name != NULL) {
 		free(socket->name);
@@ -321,6 +374,21 @@ static void sockets_begin_close(struct engine *engine, struct engine_socket *soc
 		    listener_describe(&socket->listener, text, sizeof(text)),
 		    configured ? "is of a slot that is no longer there"
 			       : "is no longer configured");
+}
+
+/* Another instance, or a program that it was given to, goes on with it. */
+static void sockets_leave(struct engine *engine, struct engine_socket *socket)
+{
+	char text[LISTENER_TEXT_MAX];
+
+	sockets_unwatch(engine, socket);
+	sockets_unstore(socket);
+	events_tell(engine, HAPPENING("socket-closed", LOG_LEVEL_NOTICE, .reason = socket->name),
+		    "socket %s (%s) is no longer configured: closing our copy, others hold it too",
+		    socket->name, listener_describe(&socket->listener, text, sizeof(text)));
+	giving_leave(engine, socket);
+	listener_let_go(&socket->listener);
+	sockets_drop(engine, socket);
 }
 
 /* The service manager keeps it open, and another reload may want it. */
@@ -355,6 +423,8 @@ void sockets_commit(struct engine *engine, const struct config *config)
 		if (!may_stay && !sockets_is_used(engine, socket)) {
 			if (socket->passed)
 				sockets_let_go(engine, socket);
+			else if (giving_is_shared(engine, socket))
+				sockets_leave(engine, socket);
 			else
 				sockets_begin_close(engine, socket, spec != NULL || config == NULL);
 			continue;
@@ -363,8 +433,9 @@ void sockets_commit(struct engine *engine, const struct config *config)
 			events_tell(
 			    engine,
 			    HAPPENING("socket-opened", LOG_LEVEL_INFO, .reason = socket->name),
-			    "socket %s: listening on %s", socket->name,
-			    listener_describe(&socket->listener, text, sizeof(text)));
+			    socket->taken ? "socket %s: taken over from another instance, %s"
+					  : "socket %s: listening on %s",
+			    socket->name, listener_describe(&socket->listener, text, sizeof(text)));
 		sockets_file_look(engine, socket);
 		if (!socket->fresh && spec != NULL)
 			sockets_update(socket, spec);

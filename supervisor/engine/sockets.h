@@ -26,6 +26,10 @@ struct engine_socket *sockets_of(const struct version *version, size_t n, uint32
 /* Opens what a pool of that version needs to have size slots, as sockets_open() does. */
 int sockets_open_slots(struct engine *engine, const struct version *version, uint32_t size,
 		       struct buf *why);
+/* Is it there already, or kept for us across a restart? */
+bool sockets_is_open(struct engine *engine, const struct socket_spec *spec);
+/* Does the pool (NULL: any) use the socket of that name? */
+bool sockets_is_wanted(const struct pool_spec *only, const char *name);
 /* The transaction is good: names and options as config says (NULL: nothing was read, and only slots
  * came or went); what nobody uses any more is closed, soon. */
 void sockets_commit(struct engine *engine, const struct config *config);
@@ -52,14 +56,21 @@ void sockets_forget_passed(struct engine *engine);
 bool sockets_store(struct engine *engine);
 void sockets_unstore(struct engine_socket *socket);
 bool sockets_any_stored(const struct engine *engine);
+/* Was the socket of that section taken over, became ours, and was kept for us across a restart? */
+bool sockets_is_stored(const struct engine *engine, const struct socket_spec *spec);
+/* Such a one. 0; -ENOENT: there is none; -errno with a sentence. */
+int sockets_take_stored(struct engine *engine, const struct socket_spec *spec,
+			struct engine_socket *socket, char **ret_error);
+/* Does the service manager keep it open for whoever comes after us? */
+bool sockets_is_kept(const struct engine *engine, const struct engine_socket *socket);
 /* Will it still be there when we are gone? Then it is only let go. */
 bool sockets_outlives_us(const struct engine *engine, const struct engine_socket *socket);
 
 /* For sockets_mend.c: a socket is not watched any more. Harmless where it was not. */
 void sockets_unwatch(struct engine *engine, struct engine_socket *socket);
 
-/* For sockets_files.c: after a Unix socket was bound anew; the pools that use it are restarted. by:
- * what for, for the log. */
+/* For sockets_files.c and taking.c: after a Unix socket was bound anew; the pools that use it are
+ * restarted. by: what for, for the log. */
 void sockets_replaced(struct engine *engine, struct engine_socket *socket, const char *by);
 
 /* The files of Unix sockets: put back when somebody deletes them. */

@@ -1,6 +1,7 @@
 /* sockets_close.c - one socket goes because nobody uses it any more, or all of them at a stop. */
 #include <string.h>
 
+#include "engine/giving.h"
 #include "engine/sockets.h"
 
 /* A removed socket's old workers drain already; its last clients get this long to be accepted. */
@@ -80,6 +81,9 @@ void sockets_refuse(struct engine *engine)
 	bool queues = false;
 
 	engine->refusing = true;
+	for (struct engine_socket *socket = engine->sockets; socket != NULL; socket = socket->next)
+		if (giving_is_shared(engine, socket) && !sockets_is_kept(engine, socket))
+			giving_leave(engine, socket);
 	for (struct engine_socket *socket = engine->sockets; socket != NULL;
 	     socket = socket->next) {
 		bool kept = sockets_outlives_us(engine, socket) || socket->closing;
@@ -108,6 +112,8 @@ void sockets_shutdown(struct engine *engine)
 
 		sockets_unwatch(engine, socket);
 		if (sockets_outlives_us(engine, socket)) {
+			if (!sockets_is_kept(engine, socket))
+				sockets_unstore(socket); /* others hold it, and not for us */
 			listener_let_go(&socket->listener);
 		} else {
 			sockets_unstore(socket); /* first: a copy elsewhere would go on listening */

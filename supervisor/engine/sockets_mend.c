@@ -4,16 +4,19 @@
 #include <string.h>
 
 #include "engine/events.h"
+#include "engine/giving.h"
 #include "engine/manager.h"
 #include "engine/proc.h"
 #include "engine/sockets.h"
+#include "engine/taking.h"
 
 /* One that is shut down again within this time is mended once a second, not in a busy loop. */
 #define SOCKETS_MEND_PAUSE (100 * USEC_PER_MSEC)
 #define SOCKETS_MEND_QUICK 3
 
 /* Who may it have been: the worker that ended a moment ago, or the one that left last. */
-static void sockets_describe_suspect(struct engine *engine, struct buf *out)
+static void sockets_describe_suspect(struct engine *engine, const struct engine_socket *socket,
+				     struct buf *out)
 {
 	const struct proc *suspect = NULL;
 
@@ -30,8 +33,13 @@ static void sockets_describe_suspect(struct engine *engine, struct buf *out)
 			   proc_describe(suspect, (char[PROC_NAME_MAX]){0}, PROC_NAME_MAX));
 	else if (engine->last_gone_at != 0 && clock_now() - engine->last_gone_at < USEC_PER_SEC)
 		buf_printf(out, "%s, which has just ended", engine->last_gone);
-	else
+	else {
 		buf_add_str(out, "one of its workers");
+		if (socket->given_to != NULL)
+			buf_printf(out, ", or %s, which was given it", socket->given_to);
+		else if (socket->taken || socket->taking != NULL)
+			buf_add_str(out, ", or one of the instance that it was taken from");
+	}
 }
 
 /* Every worker still holds the one before, or the workers of its slot. */
@@ -72,7 +80,30 @@ void sockets_replaced(struct engine *engine, struct engine_socket *socket, const
 	sockets_file_watch(engine, socket);
 	sockets_unstore(socket); /* that is the one before */
 	manager_changed(engine);
+	giving_again(engine, socket);
 	sockets_restart_pools(engine, socket, by);
+}
+
+/* Two must not mend one socket: the second would empty its queue. The other instance does it as
+ * long as it answers for the socket; a second later we look whether it has. */
+static bool sockets_is_left(struct engine *engine, struct engine_socket *socket)
+{
+	usec_t now = clock_now();
+
+	if (!taking_has_owner(socket))
+		return false;
+	if (socket->dead_since != 0 && now - socket->dead_since >= USEC_PER_SEC) {
+		socket->dead_since = 0;
+		return false;
+	}
+	if (socket->dead_since == 0) {
+		socket->dead_since = now;
+		log_warning("socket %s was shut down, by a worker here or there: the instance that "
+			    "it was taken from makes it listen again",
+			    socket->name);
+	}
+	engine_arm(engine->mend_event, USEC_PER_SEC);
+	return true;
 }
 
 static void sockets_mend(struct engine *engine, struct engine_socket *socket)
@@ -82,9 +113,14 @@ static void sockets_mend(struct engine *engine, struct engine_socket *socket)
 	char text[LISTENER_TEXT_MAX];
 	int r;
 
+	taking_look(socket); /* it may be ours since a moment ago, or have been replaced */
+	if (listener_is_alive(&socket->listener))
+		socket->dead_since = 0;
 	if (socket->closing || engine->refusing || listener_is_alive(&socket->listener))
 		return;
-	sockets_describe_suspect(engine, &suspect);
+	if (sockets_is_left(engine, socket))
+		return;
+	sockets_describe_suspect(engine, socket, &suspect);
 	listener_describe(&socket->listener, text, sizeof(text));
 	if (socket->listener.path != NULL)
 		sockets_unwatch(engine, socket);

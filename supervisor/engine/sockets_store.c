@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "engine/giving.h"
 #include "engine/sockets.h"
 
 /* Our names in the manager's store are never those of a .socket unit. */
@@ -55,6 +56,44 @@ int sockets_take_back(struct engine *engine, const struct listener_spec *spec,
 		return 0;
 	}
 	return -ENOENT;
+}
+
+/* Its address is not known before it is there: by its name. */
+static struct systemd_fd *store_find(const struct engine *engine, const struct socket_spec *spec)
+{
+	for (int n = 0; n < engine->n_passed; n++) {
+		struct systemd_fd *passed = &engine->passed[n];
+
+		if (!passed->used && passed->fd >= 0 && sockets_is_own(passed) &&
+		    strcmp(passed->name + strlen(STORE_PREFIX), spec->name) == 0)
+			return passed;
+	}
+	return NULL;
+}
+
+bool sockets_is_stored(const struct engine *engine, const struct socket_spec *spec)
+{
+	return store_find(engine, spec) != NULL;
+}
+
+int sockets_take_stored(struct engine *engine, const struct socket_spec *spec,
+			struct engine_socket *socket, char **ret_error)
+{
+	struct systemd_fd *passed = store_find(engine, spec);
+	int r;
+
+	if (passed == NULL)
+		return -ENOENT;
+	socket->stored = strdup(passed->name);
+	if (socket->stored == NULL)
+		return -ENOMEM;
+	r = listener_adopt(passed->fd, spec->name, &socket->listener, ret_error);
+	if (r < 0)
+		return r;
+	passed->fd = -1;
+	passed->used = true;
+	listener_own(&socket->listener);
+	return 0;
 }
 
 void sockets_give_back(struct engine *engine, struct engine_socket *socket)
@@ -135,7 +174,7 @@ bool sockets_store(struct engine *engine)
 	if (!systemd_is_manager_present())
 		return false;
 	for (struct engine_socket *socket = engine->sockets; socket != NULL; socket = socket->next)
-		if (!socket->passed && !socket->closing && !socket->fresh &&
+		if (!socket->passed && !socket->taken && !socket->closing && !socket->fresh &&
 		    socket->stored == NULL && store_one(engine, socket) == -EAGAIN)
 			again = true;
 	return again;
@@ -158,7 +197,12 @@ bool sockets_any_stored(const struct engine *engine)
 	return false;
 }
 
-bool sockets_outlives_us(const struct engine *engine, const struct engine_socket *socket)
+bool sockets_is_kept(const struct engine *engine, const struct engine_socket *socket)
 {
 	return socket->passed || (engine->keep_sockets && socket->stored != NULL);
+}
+
+bool sockets_outlives_us(const struct engine *engine, const struct engine_socket *socket)
+{
+	return sockets_is_kept(engine, socket) || giving_is_shared(engine, socket);
 }

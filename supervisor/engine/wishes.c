@@ -7,10 +7,12 @@
 #include "base/fd.h"
 #include "engine/control.h"
 #include "engine/events.h"
+#include "engine/giving.h"
 #include "engine/manager.h"
 #include "engine/output.h"
 #include "engine/reloads.h"
 #include "engine/sockets.h"
+#include "engine/taking.h"
 #include "engine/versions.h"
 
 static void wish_free(struct wish *wish)
@@ -149,6 +151,7 @@ static void undertaking_end(struct engine *engine)
 {
 	struct undertaking *undertaking = &engine->undertaking;
 
+	takings_end(engine);
 	config_ref_put(undertaking->config);
 	free(undertaking->by);
 	free(undertaking->refusal);
@@ -167,6 +170,36 @@ static void wishes_end_silent(struct engine *engine)
 		if (wish->running && wish->done == NULL)
 			wish_remove(engine, wish);
 	}
+}
+
+/* Its configuration is read (r), and what other instances are to give us is there. */
+static void wishes_prepare(struct engine *engine, const struct wish *wish, int r)
+{
+	if (r == 0)
+		r = prepare_wish(engine, wish);
+	if (r < 0) {
+		prepare_undo(engine);
+		engine_post(engine, &(struct core_event){.kind = EVENT_PREPARE_FAILED});
+		return;
+	}
+	events_tell(engine,
+		    HAPPENING("reload-started", LOG_LEVEL_NOTICE, .id = engine->undertaking.number,
+			      .kind = wish_kind_name(wish->kind), .by = wish->by),
+		    "%s %llu begins (%s)", wish_kind_name(wish->kind),
+		    (unsigned long long)engine->undertaking.number, wish->by);
+	reloads_prepared(engine);
+	engine_post(engine, &(struct core_event){.kind = EVENT_PREPARED,
+						 .changes = engine->undertaking.changes});
+}
+
+/* Callers may have gone meanwhile, but their wish stays until its transaction has ended. */
+static void wishes_go_on(struct engine *engine)
+{
+	for (struct wish *wish = engine->wishes; wish != NULL; wish = wish->next)
+		if (wish->running) {
+			wishes_prepare(engine, wish, 0);
+			return;
+		}
 }
 
 void wishes_begin(struct engine *engine, uint64_t number, uint64_t join)
@@ -189,20 +222,10 @@ void wishes_begin(struct engine *engine, uint64_t number, uint64_t join)
 	undertaking_begin(engine, number, first->kind, first->by);
 	reloads_begin(engine, first);
 	manager_reloading(engine);
-	r = prepare_wish(engine, first);
-	if (r < 0) {
-		prepare_undo(engine);
-		engine_post(engine, &(struct core_event){.kind = EVENT_PREPARE_FAILED});
+	r = prepare_read(engine, first);
+	if (r == 0 && prepare_take(engine, first, wishes_go_on))
 		return;
-	}
-	events_tell(engine,
-		    HAPPENING("reload-started", LOG_LEVEL_NOTICE, .id = number,
-			      .kind = wish_kind_name(first->kind), .by = first->by),
-		    "%s %llu begins (%s)", wish_kind_name(first->kind), (unsigned long long)number,
-		    first->by);
-	reloads_prepared(engine);
-	engine_post(engine, &(struct core_event){.kind = EVENT_PREPARED,
-						 .changes = engine->undertaking.changes});
+	wishes_prepare(engine, first, r);
 }
 
 int wishes_start(struct engine *engine, struct config_ref *config)
@@ -250,6 +273,9 @@ static void wishes_apply_supervisor(struct engine *engine)
 		wishes_remark(engine, "status_listen", error);
 	free(TAKE_PTR(error));
 	if (control_set_group(engine, spec, &error) < 0)
+		wishes_remark(engine, "operator_group", error);
+	free(TAKE_PTR(error));
+	if (giving_set_group(engine, spec, &error) < 0)
 		wishes_remark(engine, "operator_group", error);
 	free(error);
 }

@@ -23,6 +23,10 @@ const char *wish_kind_name(enum wish_kind kind);
 
 /* ---- prepare.c ---- */
 
+/* The first step of a reload: the configuration, read and checked. As prepare_wish(). */
+int prepare_read(struct engine *engine, const struct wish *wish);
+/* Sockets of other instances that it needs are asked for: true, and done() comes later. */
+bool prepare_take(struct engine *engine, const struct wish *wish, void (*done)(struct engine *));
 /* What the wish means for each pool: into engine->undertaking. 0, or -errno with refusal or
  * problems set. */
 int prepare_wish(struct engine *engine, const struct wish *wish);

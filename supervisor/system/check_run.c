@@ -136,6 +136,7 @@ static bool holds_socket(const struct runner *runner, const struct socket_spec *
 	case SOCKET_UNIX:
 		return holds_unix(runner, socket->path);
 	case SOCKET_SYSTEMD:
+	case SOCKET_HANDOVER:
 		return true;
 	}
 	return false;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "system/channel.h"
 #include "system/check_internal.h"
 #include "system/config_internal.h"
 #include "system/listener.h"
@@ -26,7 +27,7 @@ static bool is_same_address(const struct socket_spec *a, const struct socket_spe
 {
 	if (a->kind != b->kind)
 		return false;
-	if (a->kind == SOCKET_UNIX)
+	if (a->kind == SOCKET_UNIX || a->kind == SOCKET_HANDOVER)
 		return strcmp(a->path, b->path) == 0;
 	return a->host != NULL && a->port == b->port && is_same_text(a->host, b->host);
 }
@@ -154,6 +155,34 @@ static void check_unix(const struct check *check, const struct socket_spec *spec
 		check_existing_path(check, spec, &st);
 }
 
+/* Does the other instance run, and may we ask it? Whether it has such a socket it says when it is
+ * asked for it. */
+static void check_handover(const struct check *check, const struct socket_spec *spec)
+{
+	size_t len = (size_t)(strrchr(spec->path, '/') - spec->path);
+	cleanup_free char *path = NULL;
+	cleanup_close int fd = -1;
+	int r = -ENOENT;
+
+	if (!check->context->bind_test || is_ours(check, spec))
+		return;
+	for (unsigned n = 0; r == -ENOENT; n++) {
+		free(path);
+		path = channel_instance_path(NULL, spec->path, len, n);
+		if (path == NULL)
+			break;
+		r = channel_dial(path, &fd);
+	}
+	if (r == -EACCES)
+		check_fail(check, "listen",
+			   "no permission to take a socket from instance %.*s at %s", (int)len,
+			   spec->path, path);
+	else if (r < 0)
+		check_warn(check, "listen",
+			   "instance %.*s does not run here: a start will fail until it does",
+			   (int)len, spec->path);
+}
+
 static void check_one(const struct check *check, const struct socket_spec *spec)
 {
 	switch (spec->kind) {
@@ -163,6 +192,9 @@ static void check_one(const struct check *check, const struct socket_spec *spec)
 		break;
 	case SOCKET_UNIX:
 		check_unix(check, spec);
+		break;
+	case SOCKET_HANDOVER:
+		check_handover(check, spec);
 		break;
 	case SOCKET_SYSTEMD:
 		/* Only the service manager that starts us knows. */

@@ -35,7 +35,7 @@ struct config_place {
 	unsigned line;
 };
 
-enum socket_kind { SOCKET_TCP, SOCKET_UNIX, SOCKET_UDP, SOCKET_SYSTEMD };
+enum socket_kind { SOCKET_TCP, SOCKET_UNIX, SOCKET_UDP, SOCKET_SYSTEMD, SOCKET_HANDOVER };
 
 struct socket_spec {
 	char *name;
@@ -48,7 +48,7 @@ struct socket_spec {
 	char *host; /* TCP, UDP: numeric address or "localhost"-like name, without brackets; "*" and
 		       "" are all addresses */
 	uint16_t port;	     /* TCP, UDP; never 0 */
-	char *path;	     /* UNIX: path; SYSTEMD: name */
+	char *path;	     /* UNIX: path; SYSTEMD: name; HANDOVER: INSTANCE/NAME */
 	unsigned backlog;    /* default 4096 (the kernel cuts it to net.core.somaxconn) */
 	mode_t mode;	     /* UNIX: default 0660 */
 	char *owner, *group; /* UNIX: NULL = as it is */

@@ -1,4 +1,5 @@
-/* config_address.c - where a socket listens: tcp://, udp://, unix:, systemd:, and HOST:PORT. */
+/* config_address.c - where a socket listens: tcp://, udp://, unix:, systemd:, handover:, and
+ * HOST:PORT. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -190,6 +191,40 @@ static int read_systemd(const char *name, struct socket_spec *spec, struct buf *
 	return spec->path == NULL ? -ENOMEM : 0;
 }
 
+static bool is_name(const char *text, size_t len)
+{
+	static const char allowed[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+
+	return len > 0 && len <= CONFIG_NAME_MAX && *text != '.' && *text != '-' && *text != '_' &&
+	       strspn(text, allowed) >= len;
+}
+
+/* INSTANCE/NAME: another instance, by its name or its runtime directory, and a socket of it. */
+static int read_handover(const char *text, struct socket_spec *spec, struct buf *why)
+{
+	const char *slash = strrchr(text, '/');
+	size_t len = slash != NULL ? (size_t)(slash - text) : 0;
+
+	if (slash == NULL || !is_name(slash + 1, strlen(slash + 1)) ||
+	    !(*text == '/' ? len > 1 : is_name(text, len))) {
+		buf_printf(why,
+			   "%s is not INSTANCE/NAME: another instance (its name, or its runtime "
+			   "directory) and the name of one of its sockets",
+			   QUOTE(text));
+		return -EINVAL;
+	}
+	if (strchr(text, '%') != NULL || len > 80) {
+		buf_printf(why, "%s: %s", QUOTE(text),
+			   len > 80 ? "the directory's name is too long for a socket in it"
+				    : "'%' is not supported here by this version");
+		return -EINVAL;
+	}
+	spec->kind = SOCKET_HANDOVER;
+	spec->path = strdup(text);
+	return spec->path == NULL ? -ENOMEM : 0;
+}
+
 static int read_host(const char *address, enum socket_kind kind, struct socket_spec *spec,
 		     struct buf *why)
 {
@@ -210,7 +245,8 @@ static int explain_scheme(const char *text, struct buf *why)
 	cleanup_free char *host = NULL;
 	uint16_t port;
 
-	buf_printf(why, "%s begins with none of tcp://, udp://, unix: and systemd:", QUOTE(text));
+	buf_printf(why, "%s begins with none of tcp://, udp://, unix:, systemd: and handover:",
+		   QUOTE(text));
 	if (config_parse_address(text, &host, &port, &ignored) == 0)
 		buf_printf(why, "; did you mean 'tcp://%s'?", text);
 	else if (*text == '/')
@@ -228,6 +264,8 @@ int config_parse_listen(const char *text, struct socket_spec *spec, struct buf *
 		return read_unix(text + 5, spec, why);
 	if (strncmp(text, "systemd:", 8) == 0)
 		return read_systemd(text + 8, spec, why);
+	if (strncmp(text, "handover:", 9) == 0)
+		return read_handover(text + 9, spec, why);
 	return explain_scheme(text, why);
 }
 
@@ -274,6 +312,9 @@ static void show_listen(const struct key *key, const void *object, struct buf *o
 		break;
 	case SOCKET_SYSTEMD:
 		buf_printf(&text, "systemd:%s", spec->path);
+		break;
+	case SOCKET_HANDOVER:
+		buf_printf(&text, "handover:%s", spec->path);
 		break;
 	}
 	config_show_text(buf_text(&text), out);

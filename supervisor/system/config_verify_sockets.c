@@ -151,7 +151,7 @@ static int compare_keys(const struct socket_spec *a, const struct socket_spec *b
 {
 	if (a->kind != b->kind)
 		return a->kind < b->kind ? -1 : 1;
-	if (a->kind == SOCKET_UNIX || a->kind == SOCKET_SYSTEMD)
+	if (a->kind == SOCKET_UNIX || a->kind == SOCKET_SYSTEMD || a->kind == SOCKET_HANDOVER)
 		return strcmp(a->path, b->path);
 	return (a->port > b->port) - (a->port < b->port);
 }
@@ -166,7 +166,8 @@ static int compare_places(const void *one, const void *other)
 
 static const char *place_collision(const struct place *a, const struct place *b)
 {
-	if (a->at.kind == SOCKET_UNIX || a->at.kind == SOCKET_SYSTEMD)
+	if (a->at.kind == SOCKET_UNIX || a->at.kind == SOCKET_SYSTEMD ||
+	    a->at.kind == SOCKET_HANDOVER)
 		return "is the same as";
 	return collision(a->at.host, a->at.ipv6_only, b->at.host, b->at.ipv6_only,
 			 a->at.kind == SOCKET_TCP);
@@ -256,6 +257,8 @@ static const char *kind_word(enum socket_kind kind)
 		return "udp";
 	case SOCKET_SYSTEMD:
 		return "systemd";
+	case SOCKET_HANDOVER:
+		return "handover";
 	}
 	return "";
 }
@@ -271,6 +274,8 @@ static bool has_effect(size_t i, enum socket_kind kind)
 		return effects[i].udp;
 	case SOCKET_SYSTEMD:
 		return effects[i].systemd;
+	case SOCKET_HANDOVER:
+		return false;
 	}
 	return false;
 }
@@ -279,7 +284,7 @@ static void verify_keys(const struct socket_spec *spec, const struct config_sect
 			struct config_problems *problems)
 {
 	const struct config_entry *entry;
-	bool systemd = spec->kind == SOCKET_SYSTEMD;
+	bool foreign = spec->kind == SOCKET_SYSTEMD || spec->kind == SOCKET_HANDOVER;
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(effects); i++) {
@@ -287,10 +292,28 @@ static void verify_keys(const struct socket_spec *spec, const struct config_sect
 		if (entry->n == 0 || has_effect(i, spec->kind))
 			continue;
 		config_problem_add(
-		    problems, &entry->place, !systemd, "[%s] %s: %s %s socket%s", section->title,
-		    effects[i].key, systemd ? "cannot be set on a" : "has no effect on a",
-		    kind_word(spec->kind), systemd ? "; its .socket unit decides" : "");
+		    problems, &entry->place, !foreign, "[%s] %s: %s %s socket%s", section->title,
+		    effects[i].key, foreign ? "cannot be set on a" : "has no effect on a",
+		    kind_word(spec->kind),
+		    spec->kind == SOCKET_SYSTEMD    ? "; its .socket unit decides"
+		    : spec->kind == SOCKET_HANDOVER ? "; the instance that opened it decides"
+						    : "");
 	}
+}
+
+/* It would wait for itself. */
+static void verify_taken(const struct config *config, const struct socket_spec *spec,
+			 struct config_problems *problems)
+{
+	size_t len =
+	    spec->kind == SOCKET_HANDOVER ? (size_t)(strrchr(spec->path, '/') - spec->path) : 0;
+
+	if (len > 0 && len == strlen(config->instance) &&
+	    memcmp(spec->path, config->instance, len) == 0)
+		config_problem_add(problems, &spec->listen_place, false,
+				   "[socket:%s] listen: this is instance %s itself; name the "
+				   "instance that has the socket now",
+				   spec->name, config->instance);
 }
 
 static bool is_used(const struct config *config, const char *name)
@@ -316,6 +339,7 @@ void config_verify_sockets(const struct config *config, struct config_problems *
 		spec = &config->sockets[n++];
 		if (spec->host != NULL || spec->path != NULL)
 			verify_keys(spec, config->values->sections[i], problems);
+		verify_taken(config, spec, problems);
 		if (!is_used(config, spec->name))
 			config_problem_add(problems, &spec->place, true,
 					   "[socket:%s] is used by no pool: %s", spec->name,

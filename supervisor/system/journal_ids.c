@@ -39,6 +39,9 @@ static const struct {
     {"socket-mended", "5f53b194b694477281bb8e65af742213"},
     {"socket-file-restored", "fb5cd01280844351851332229868954f"},
     {"socket-file-lost", "aec5cdead9fa43968421a04addc70a12"},
+    {"socket-given", "f187027685d94205858167c40f9a277b"},
+    {"socket-returned", "7ef2c216f27a4c99852c19bbc1300932"},
+    {"socket-ours", "602ee2ad6854408ea6969c5395d7342f"},
 };
 
 const char *journal_message_id(const char *event)

@@ -43,9 +43,11 @@ static const struct key keys[] = {
 		"how it is logged")},
 
     {SOCKET(listen, "listen", type_listen, "address", REQUIRED, REPLACE, "what is listened at"),
-     .info.range = "tcp://HOST:PORT, udp://HOST:PORT, unix:/PATH or systemd:NAME",
+     .info.range =
+	 "tcp://HOST:PORT, udp://HOST:PORT, unix:/PATH, systemd:NAME or handover:INSTANCE/NAME",
      .missing =
-	 "say where to listen: tcp://HOST:PORT, udp://HOST:PORT, unix:/PATH or systemd:NAME"},
+	 "say where to listen: tcp://HOST:PORT, udp://HOST:PORT, unix:/PATH, systemd:NAME or "
+	 "handover:INSTANCE/NAME"},
     {SOCKET(backlog, "backlog", type_number, "number", "4096", NONE,
 	    "connections that may wait to be accepted"),
      RANGE("1", "65535")},

@@ -16,6 +16,7 @@ FUZZ_WANTS_request := supervisor/engine/api_json_ask.c
 FUZZ_WANTS_output  := supervisor/engine/output_line.c
 FUZZ_WANTS_answer  := supervisor/cli/api.c
 FUZZ_WANTS_channel := supervisor/engine/channel_json.c
+FUZZ_WANTS_giving  := supervisor/engine/giving_json.c
 FUZZ_WANTS_worker  := lib/worker/handover_parse.c supervisor/engine/channel_json.c
 
 .PHONY: fuzz fuzz-programs

@@ -292,6 +292,22 @@ static const struct row socket_rows[] = {
     {"listen = unix:///run/x.sock", "unix:/run/x.sock", NULL},
     {"listen = \"unix:/run/my x.sock\"", "unix:/run/my x.sock", NULL},
     {"listen = systemd:web", "systemd:web", NULL},
+    {"listen = handover:pay.ments-2/web", "handover:pay.ments-2/web", NULL},
+    {"listen = handover:/run/x/y/web", "handover:/run/x/y/web", NULL},
+    {"listen = handover:web", NULL,
+     "'web' is not INSTANCE/NAME: another instance (its name, or its runtime directory) and the "
+     "name of one of its sockets"},
+    {"listen = handover:a/", NULL,
+     "'a/' is not INSTANCE/NAME: another instance (its name, or its runtime directory) and the "
+     "name of one of its sockets"},
+    {"listen = handover:/web", NULL,
+     "'/web' is not INSTANCE/NAME: another instance (its name, or its runtime directory) and the "
+     "name of one of its sockets"},
+    {"listen = handover:a/b/web", NULL,
+     "'a/b/web' is not INSTANCE/NAME: another instance (its name, or its runtime directory) and "
+     "the name of one of its sockets"},
+    {"listen = handover:/run/%i/web", NULL,
+     "'/run/%i/web': '%' is not supported here by this version"},
     {"listen = tcp://127.0.0.1:0", NULL,
      "port 0 is refused: it would be a different one after each start"},
     {"listen = udp://127.0.0.1:0", NULL,
@@ -348,13 +364,15 @@ static const struct row socket_rows[] = {
     {"listen = systemd:a:b", NULL,
      "'a:b' is not the name of a socket from systemd (FileDescriptorName=)"},
     {"listen = 127.0.0.1:80", NULL,
-     "'127.0.0.1:80' begins with none of tcp://, udp://, unix: and systemd:; did you mean "
+     "'127.0.0.1:80' begins with none of tcp://, udp://, unix:, systemd: and handover:; did you "
+     "mean "
      "'tcp://127.0.0.1:80'?"},
     {"listen = /run/x.sock", NULL,
-     "'/run/x.sock' begins with none of tcp://, udp://, unix: and systemd:; did you mean "
+     "'/run/x.sock' begins with none of tcp://, udp://, unix:, systemd: and handover:; did you "
+     "mean "
      "'unix:/run/x.sock'?"},
     {"listen = http://x", NULL,
-     "'http://x' begins with none of tcp://, udp://, unix: and systemd:"},
+     "'http://x' begins with none of tcp://, udp://, unix:, systemd: and handover:"},
     {"backlog = 1", "1", NULL},
     {"backlog = 65536", NULL, "must be between 1 and 65535, but is 65536"},
     {"reuseaddr = no", "no", NULL},

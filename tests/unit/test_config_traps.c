@@ -321,8 +321,8 @@ static void test_empty_sections(void **state)
 	(void)state;
 	assert_said("[supervisor]\n[socket:a]\n[pool:x]\n",
 		    "x.ini:2: [socket:a] listen: is missing; say where to listen: tcp://HOST:PORT, "
-		    "udp://HOST:PORT, unix:/PATH or "
-		    "systemd:NAME\n"
+		    "udp://HOST:PORT, unix:/PATH, "
+		    "systemd:NAME or handover:INSTANCE/NAME\n"
 		    "x.ini:2: warning: [socket:a] is used by no pool: clients that connect to it "
 		    "will hang\n"
 		    "x.ini:3: [pool:x] command: is missing; say what a worker runs\n"

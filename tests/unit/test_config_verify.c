@@ -14,7 +14,7 @@ static void test_cross_checks(void **state)
 	assert_said("[socket:s]\n" POOL "sockets = s\n",
 		    "x.ini:1: [socket:s] listen: is missing; say where to listen: tcp://HOST:PORT, "
 		    "udp://HOST:PORT, "
-		    "unix:/PATH or systemd:NAME\n");
+		    "unix:/PATH, systemd:NAME or handover:INSTANCE/NAME\n");
 	assert_said(SOCKET_A POOL "sockets = a\nsockets = b, c\n",
 		    "x.ini:7: [pool:api] sockets: there is no [socket:b]\n"
 		    "x.ini:7: [pool:api] sockets: there is no [socket:c]\n");
@@ -155,6 +155,12 @@ static void test_keys_without_effect(void **state)
 		    "decides\n"
 		    "x.ini:4: [socket:a] freebind: cannot be set on a systemd socket; its .socket "
 		    "unit decides\n");
+	assert_said("[socket:a]\nlisten = handover:i/a\nbacklog = 5\n" POOL "sockets = a\n",
+		    "x.ini:3: [socket:a] backlog: cannot be set on a handover socket; the instance "
+		    "that opened it decides\n");
+	assert_said("[socket:a]\nlisten = handover:x/a\n" POOL "sockets = a\n",
+		    "x.ini:2: [socket:a] listen: this is instance x itself; name the instance that "
+		    "has the socket now\n");
 }
 
 /* Pairs of addresses, and how the second collides with the first; NULL: it does not. */
@@ -185,6 +191,8 @@ static void test_addresses(void **state)
 	    {"unix:/a", "unix:/b", NULL},
 	    {"systemd:a", "systemd:a", "is the same as"},
 	    {"systemd:a", "unix:/a", NULL},
+	    {"handover:i/a", "handover:i/a", "is the same as"},
+	    {"handover:i/a", "handover:i/b", NULL},
 	};
 	char text[512], said[512], first[64];
 
