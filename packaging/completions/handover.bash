@@ -52,13 +52,17 @@ _handover_operand() {
 	signal/1)
 		_handover_offer "$(compgen -A signal SIG | grep -v 'SIGJUNK\|RTM')" "$cur"
 		;;
+	exec/*)
+		compopt -o default 2>/dev/null
+		mapfile -t COMPREPLY < <(compgen -c -- "$cur")
+		;;
 	out-of-service/0) _handover_offer "on off" "$cur" ;;
 	check/0)
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		;;
 	help/0)
-		_handover_offer "status why history list logs events reload restart scale stop out-of-service signal dump check help" "$cur"
+		_handover_offer "status why history list logs events reload restart scale stop out-of-service signal dump sockets exec check help" "$cur"
 		;;
 	esac
 }
@@ -70,6 +74,8 @@ _handover_options() {
 	status) echo "--json --verbose --sockets $instance" ;;
 	why | history) echo "--json --verbose $instance" ;;
 	list) echo "--json --timeout=" ;;
+	sockets) echo "--json $instance" ;;
+	exec) echo "--move $instance" ;;
 	logs | events) echo "--follow --json $instance" ;;
 	reload) echo "--changed $change" ;;
 	restart | scale) echo "$change" ;;

@@ -94,6 +94,8 @@ complete -c handover -n 'not __handover_command' -a restart -d 'replace workers 
 complete -c handover -n 'not __handover_command' -a scale -d 'run N workers, until the next reload'
 complete -c handover -n 'not __handover_command' -a stop -d 'drain all workers and end the instance'
 complete -c handover -n 'not __handover_command' -a out-of-service -d 'send load balancers elsewhere'
+complete -c handover -n 'not __handover_command' -a sockets -d 'the sockets, and who holds them'
+complete -c handover -n 'not __handover_command' -a exec -d 'run a program with sockets of the instance'
 complete -c handover -n 'not __handover_command' -a signal -d 'send a signal to workers'
 complete -c handover -n 'not __handover_command' -a dump -d 'let workers write down what they are doing'
 complete -c handover -n 'not __handover_command' -a check -d 'what is wrong with a configuration?'
@@ -103,10 +105,10 @@ complete -c handover -n '__handover_first_of reload scale why logs restart signa
 complete -c handover -n '__handover_first_of why logs restart signal dump' -a '(__handover_slots)'
 complete -c handover -n '__handover_first_of out-of-service' -a 'on off'
 complete -c handover -n '__handover_first_of check' -F
-complete -c handover -n '__handover_first_of help' -a 'status why history list logs events reload restart scale stop out-of-service signal dump check'
+complete -c handover -n '__handover_first_of help' -a 'status why history list logs events reload restart scale stop out-of-service signal dump sockets exec check'
 complete -c handover -n '__handover_is signal; and test (__handover_operands) = 1' -a 'SIGHUP SIGINT SIGQUIT SIGKILL SIGUSR1 SIGUSR2 SIGTERM SIGCONT SIGSTOP SIGABRT'
 
-complete -c handover -n '__handover_is status why history list logs events reload restart scale stop out-of-service signal dump' -l json -d 'JSON for programs'
+complete -c handover -n '__handover_is status why history list logs events reload restart scale stop out-of-service signal dump sockets' -l json -d 'JSON for programs'
 complete -c handover -n '__handover_is status why history reload restart scale stop' -s v -l verbose -d 'tell more'
 complete -c handover -n '__handover_is reload restart scale stop out-of-service signal dump' -s q -l quiet -d 'say nothing unless it fails'
 complete -c handover -n '__handover_is status' -l sockets -d 'also the sockets with their accept queues'
@@ -116,3 +118,5 @@ complete -c handover -n '__handover_is reload restart scale' -l wait -x -a 'comm
 complete -c handover -n '__handover_is reload restart scale' -l abort-on-disconnect -d 'undo what was begun if this command goes away'
 complete -c handover -n '__handover_is stop' -l now -d 'skip what is left of the budgets'
 complete -c handover -n '__handover_is check' -l syntax -d 'the file only'
+complete -c handover -n '__handover_is exec' -l move -d 'it goes on with the sockets when the instance stops'
+complete -c handover -n '__handover_is exec' -a '(__fish_complete_subcommand)'

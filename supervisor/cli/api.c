@@ -69,6 +69,17 @@ void api_result_free(struct api_result *result)
 
 /* ---- the status ---- */
 
+static void read_instances(const json_t *list, struct api_socket *socket)
+{
+	socket->instances = room(list, sizeof(*socket->instances), &socket->n_instances);
+	for (size_t i = 0; i < socket->n_instances; i++) {
+		const json_t *item = json_array_get(list, i);
+
+		socket->instances[i] = (struct api_instance){.name = get_text(item, "instance"),
+							     .pid = get_number(item, "pid", -1)};
+	}
+}
+
 static void read_sockets(const json_t *list, struct api_status *status)
 {
 	status->sockets = room(list, sizeof(*status->sockets), &status->n_sockets);
@@ -81,7 +92,12 @@ static void read_sockets(const json_t *list, struct api_status *status)
 					.slot = get_number(item, "slot", -1),
 					.queue = get_number(item, "queue", -1),
 					.queue_limit = get_number(item, "queue_limit", -1),
-					.mended = get_number(item, "mended", 0)};
+					.mended = get_number(item, "mended", 0),
+					.kind = get_text(item, "kind"),
+					.source = get_text(item, "source"),
+					.inode = get_number(item, "inode", 0),
+					.given = get_number(item, "given", 0)};
+		read_instances(json_object_get(item, "instances"), &status->sockets[i]);
 	}
 }
 
@@ -206,6 +222,10 @@ int api_read_status(const char *text, size_t len, struct api_status *ret)
 
 void api_status_free(struct api_status *status)
 {
+	for (size_t i = 0; i < status->n_sockets; i++) {
+		free(status->sockets[i].instances);
+		free(status->sockets[i].holders);
+	}
 	free(status->sockets);
 	free(status->pools);
 	free(status->workers);
@@ -381,6 +401,57 @@ void api_write_stopped(const char *instance, long pid, long duration_ms, struct 
 	json_dump_callback(result, add_chunk, out, JSON_COMPACT | JSON_ENSURE_ASCII);
 	buf_add_str(out, "\n");
 	json_decref(result);
+}
+
+static json_t *holder_object(const struct api_holder *holder)
+{
+	json_t *object =
+	    json_pack("{s:I, s:I, s:s, s:s}", "pid", (json_int_t)holder->pid, "uid",
+		      (json_int_t)holder->uid, "name", holder->name, "role", holder->role);
+
+	if (object == NULL) /* a name that is no UTF-8 */
+		object = json_pack("{s:I, s:I, s:s, s:s}", "pid", (json_int_t)holder->pid, "uid",
+				   (json_int_t)holder->uid, "name", "?", "role", holder->role);
+	if (holder->pool != NULL)
+		json_object_set_new(object, "pool", json_string(holder->pool));
+	if (holder->instance != NULL)
+		json_object_set_new(object, "instance", json_string(holder->instance));
+	return object;
+}
+
+void api_write_sockets(const struct api_status *status, struct buf *out)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < status->n_sockets; i++) {
+		const struct api_socket *socket = &status->sockets[i];
+		json_t *item =
+		    json_deep_copy(json_array_get(json_object_get(status->root, "sockets"), i));
+		json_t *processes = json_array();
+
+		for (size_t n = 0; n < socket->n_holders; n++)
+			json_array_append_new(processes, holder_object(&socket->holders[n]));
+		json_object_set_new(item, "processes", processes);
+		json_array_append_new(array, item);
+	}
+	json_dump_callback(array, add_chunk, out, JSON_COMPACT | JSON_ENSURE_ASCII);
+	buf_add_str(out, "\n");
+	json_decref(array);
+}
+
+char *api_write_take(const char *const *names, size_t n, const char *purpose, const char *who)
+{
+	json_t *list = json_array(), *ask;
+	char *text;
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, json_string(names[i]));
+	ask = json_pack("{s:i, s:s, s:o, s:s}", "version", 1, "kind", "take", "names", list, "for",
+			purpose);
+	json_object_set_new(ask, "who", json_string(who)); /* left out if it is no UTF-8 */
+	text = json_dumps(ask, JSON_COMPACT);
+	json_decref(ask);
+	return text;
 }
 
 void api_write_found(const struct api_found *list, size_t n, struct buf *out)

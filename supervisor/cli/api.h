@@ -71,10 +71,28 @@ struct api_worker {
 	double since_s, deadline_s, cpu_s; /* -1: none */
 };
 
+/* A process that has a socket open. */
+struct api_holder {
+	long pid, uid;
+	char name[64];
+	const char *role;	     /* "master", "worker", "instance", "other" */
+	const char *pool, *instance; /* of a worker, of another instance; NULL */
+};
+
+/* Another instance that has taken a socket over. */
+struct api_instance {
+	const char *name;
+	long pid;
+};
+
 struct api_socket {
-	const char *name, *address;
+	const char *name, *address, *kind, *source;
 	long slot;			 /* -1: it is that of all slots */
 	long queue, queue_limit, mended; /* queue: -1 where the kernel does not tell */
+	long inode, given;
+	struct api_instance *instances;
+	struct api_holder *holders; /* not from the API: who was seen in /proc */
+	size_t n_instances, n_holders;
 };
 
 struct api_reload_pool {
@@ -128,6 +146,9 @@ bool api_read_error(const char *text, size_t len, struct buf *out);
 /* The pids of {"signalled": [...]} into a list that the caller frees. */
 int api_read_signalled(const char *text, size_t len, long **ret_pids, size_t *ret_n);
 
+/* What is said to sockets.sock. Caller frees. NULL: no memory. */
+char *api_write_take(const char *const *names, size_t n, const char *purpose, const char *who);
+
 /* The body of a request. Caller frees. NULL: no memory. */
 char *api_write_ask(const struct api_ask *ask);
 
@@ -138,6 +159,8 @@ char *api_write_ask(const struct api_ask *ask);
 int api_copy_json(const char *text, size_t len, bool indent, bool ascii, struct buf *out);
 /* Appends what `stop --json` tells: the API has no result for an instance that is gone. */
 void api_write_stopped(const char *instance, long pid, long duration_ms, struct buf *out);
+/* Appends the array that `sockets --json` tells: as in status, with the processes. */
+void api_write_sockets(const struct api_status *status, struct buf *out);
 /* Appends the array that `list --json` tells. */
 void api_write_found(const struct api_found *list, size_t n, struct buf *out);
 

@@ -31,6 +31,9 @@ struct options {
 	bool quiet;
 	bool verbose;
 	bool sockets;
+	bool move;
+	const char **names; /* exec --socket NAME, several; the memory is main()'s */
+	size_t n_names;
 	bool changed;
 	bool now;
 	bool syntax;

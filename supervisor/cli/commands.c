@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <string.h>
 
 #include "base/fd.h"
@@ -172,6 +173,38 @@ const struct command commands[] = {
      .max_operands = 1,
      .needs_instance = true,
      .run = cmd_out_of_service},
+    {.name = "sockets",
+     .operands = "",
+     .summary = "the sockets, and who holds them",
+     .help = "Shows the instance's listening sockets: where they listen, who waits in their\n"
+	     "queues, how often they were given away, and which processes hold them, also\n"
+	     "foreign ones, as far as /proc tells you (root sees all).\n"
+	     "\n"
+	     "  handover sockets\n"
+	     "  handover sockets --json | jq '.[] | {name, queue}'\n",
+     .options = QUERY | OPTION_JSON,
+     .needs_instance = true,
+     .run = cmd_sockets},
+    {.name = "exec",
+     .operands = "[--] COMMAND [ARGUMENT...]",
+     .summary = "run a program with sockets of the instance",
+     .help = "Becomes COMMAND, which gets the sockets as systemd hands them over: from\n"
+	     "descriptor 3 on, with LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES. It accepts\n"
+	     "beside the workers, in this terminal: under a debugger, with more logging. It is\n"
+	     "no worker: nobody restarts it, drains it or ends it.\n"
+	     "\n"
+	     "The sockets are shared. If it calls shutdown() on one, it stops for the workers\n"
+	     "too; the instance makes it listen again, but who waits in the queue is lost.\n"
+	     "A stop of the instance shuts the sockets down for it as well, but for --move.\n"
+	     "\n"
+	     "  handover exec --socket grpc -- ./api --log-level debug\n"
+	     "  handover exec --socket grpc --socket admin -- gdb --args ./api\n"
+	     "  handover exec --move --socket grpc -- ./other-supervisor\n",
+     .options = OPTIONS_INSTANCE | OPTION_NAME | OPTION_MOVE,
+     .min_operands = 1,
+     .max_operands = INT_MAX,
+     .needs_instance = true,
+     .run = cmd_exec},
     {.name = "signal",
      .operands = "POOL[/SLOT] SIGNAL",
      .summary = "send a signal to workers",

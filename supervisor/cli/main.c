@@ -98,5 +98,6 @@ int main(int argc, char **argv)
 	client_free(cli.client);
 	instance_free(&cli.instance);
 	free(cli.operands);
+	free(cli.options.names);
 	return code;
 }

@@ -28,6 +28,8 @@ static const struct option_info infos[] = {
     {OPTION_NOW, 0, "now", NULL, "skip what is left of the budgets: dump and kill"},
     {OPTION_SYNTAX, 0, "syntax", NULL, "the file only, not what it means on this machine"},
     {OPTION_SOCKETS, 0, "sockets", NULL, "also the sockets with their accept queues"},
+    {OPTION_MOVE, 0, "move", NULL,
+     "the program goes on with the sockets when the\ninstance stops: then they are not shut down"},
     {OPTION_VERBOSE, 'v', "verbose", NULL, "tell more"},
     {OPTION_QUIET, 'q', "quiet", NULL, "say nothing unless it fails"},
     {OPTION_JSON, 0, "json", NULL, "JSON for programs, as the API has it"},
@@ -37,6 +39,8 @@ static const struct option_info infos[] = {
      "runs"},
     {OPTION_SOCKET, 'c', "socket", "SOCKET",
      "the instance behind this control.sock, or in this\nruntime directory"},
+    /* getopt finds the one before: after `exec` it means this one */
+    {OPTION_NAME, 0, "socket", "NAME", "a socket to hand over; give it again for a second"},
     {OPTION_HELP, 'h', "help", NULL, "this help"},
     {OPTION_VERSION, 'V', "version", NULL, "the version"},
 };
@@ -107,6 +111,12 @@ static int set_option(struct cli *cli, const struct option_info *info, const cha
 		return CLI_DONE;
 	case OPTION_SOCKET:
 		options->socket = argument;
+		return CLI_DONE;
+	case OPTION_NAME:
+		options->names[options->n_names++] = argument;
+		return CLI_DONE;
+	case OPTION_MOVE:
+		options->move = true;
 		return CLI_DONE;
 	case OPTION_TIMEOUT:
 		return set_timeout(cli, argument);
@@ -194,6 +204,23 @@ static int explain(struct cli *cli, int code, const char *word)
 	return explain_unknown(cli, optopt > 0 && optopt < LONG_BASE ? letter : word);
 }
 
+static bool is_exec(const struct cli *cli)
+{
+	return cli->command != NULL && (cli->command->options & OPTION_NAME) != 0;
+}
+
+/* "handover exec --socket NAME": there it is no path of a control.sock. */
+static const struct option_info *info_meant(const struct cli *cli, int code)
+{
+	const struct option_info *info = info_of(code);
+
+	if (info != NULL && info->bit == OPTION_SOCKET && code >= LONG_BASE && is_exec(cli))
+		for (size_t i = 0; i < ARRAY_LEN(infos); i++)
+			if (infos[i].bit == OPTION_NAME)
+				return &infos[i];
+	return info;
+}
+
 static int take_operand(struct cli *cli, char *word)
 {
 	if (cli->command == NULL) {
@@ -239,12 +266,13 @@ int options_parse(struct cli *cli, int argc, char **argv)
 
 	fill(longs, &shorts);
 	cli->operands = calloc((size_t)argc + 1, sizeof(*cli->operands));
-	if (cli->operands == NULL || shorts.cut) {
+	cli->options.names = calloc((size_t)argc + 1, sizeof(*cli->options.names));
+	if (cli->operands == NULL || cli->options.names == NULL || shorts.cut) {
 		cli_error(cli, "out of memory");
 		return CLI_FAILED;
 	}
 	while (r == CLI_DONE && (code = getopt_long(argc, argv, shorts.data, longs, NULL)) != -1) {
-		info = code == '?' || code == ':' ? NULL : info_of(code);
+		info = code == '?' || code == ':' ? NULL : info_meant(cli, code);
 		if (code == 1)
 			r = take_operand(cli, optarg);
 		else if (info == NULL)
@@ -252,6 +280,8 @@ int options_parse(struct cli *cli, int argc, char **argv)
 		else
 			r = set_option(cli, info, optarg);
 		used |= info != NULL ? info->bit : 0;
+		if (is_exec(cli) && cli->n_operands > 0) /* what follows is that program's */
+			break;
 	}
 	while (r == CLI_DONE && optind < argc)
 		r = take_operand(cli, argv[optind++]);

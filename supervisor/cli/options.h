@@ -23,6 +23,8 @@ enum option_bit {
 	OPTION_ABORT = 1 << 12,
 	OPTION_NOW = 1 << 13,
 	OPTION_SYNTAX = 1 << 14,
+	OPTION_NAME = 1 << 15,
+	OPTION_MOVE = 1 << 16,
 };
 
 /* What every command takes. */

@@ -289,6 +289,77 @@ int table_sockets(const struct term *term, const struct api_status *status, stru
 	return table_end(&table, out);
 }
 
+/* "master 4200, api 4711 4712, instance new 99, gdb 5 (foreign)": who is of one kind stands
+ * together. */
+static void add_holders(const struct api_socket *socket, struct buf *out)
+{
+	const char *last = NULL;
+
+	for (size_t i = 0; i < socket->n_holders; i++) {
+		const struct api_holder *holder = &socket->holders[i];
+		const char *group = holder->pool != NULL       ? holder->pool
+				    : holder->instance != NULL ? holder->instance
+							       : holder->role;
+		bool same = last != NULL && strcmp(last, group) == 0 && holder->pool != NULL;
+
+		if (!same && i > 0)
+			buf_add_str(out, ", ");
+		if (strcmp(holder->role, "other") == 0)
+			buf_printf(out, "foreign: %s", holder->name);
+		else if (!same)
+			buf_printf(out, "%s%s", holder->instance != NULL ? "instance " : "", group);
+		buf_printf(out, " %ld", holder->pid);
+		last = group;
+	}
+}
+
+static int by_role(const void *a, const void *b)
+{
+	const struct api_holder *x = a, *y = b;
+	int r = strcmp(x->role, "master") == 0 ? -1
+		: strcmp(y->role, "master") == 0
+		    ? 1
+		    : strcmp(y->role, x->role); /* workers before others before instances */
+
+	if (r == 0 && x->pool != NULL && y->pool != NULL)
+		r = strcmp(x->pool, y->pool);
+	return r != 0 ? r : x->pid < y->pid ? -1 : 1;
+}
+
+int table_holders(const struct term *term, const struct api_status *status, struct buf *out)
+{
+	static const struct column columns[] = {
+	    {"SOCKET", false, false}, {"KIND", false, false},  {"ADDRESS", false, false},
+	    {"FROM", false, false},   {"QUEUE", true, false},  {"LIMIT", true, false},
+	    {"GIVEN", true, false},   {"HELD BY", false, true}};
+	struct table table;
+
+	table_begin(&table, term, columns, ARRAY_LEN(columns));
+	for (size_t i = 0; i < status->n_sockets && !table.failed; i++) {
+		const struct api_socket *socket = &status->sockets[i];
+		const char *space = strchr(socket->address, ' ');
+		cleanup_buf struct buf held = {0};
+		char name[128];
+
+		if (socket->n_holders > 0)
+			qsort(socket->holders, socket->n_holders, sizeof(*socket->holders),
+			      by_role);
+		add_holders(socket, &held);
+		table_line(&table);
+		snprintf(name, sizeof(name), socket->slot >= 0 ? "%s/%ld" : "%s", socket->name,
+			 socket->slot);
+		table_cell(&table, COLOUR_NONE, name);
+		table_cell(&table, COLOUR_NONE, socket->kind);
+		table_cell(&table, COLOUR_NONE, space != NULL ? space + 1 : socket->address);
+		table_cell(&table, COLOUR_NONE, socket->source);
+		table_number(&table, socket->queue);
+		table_number(&table, socket->queue_limit);
+		table_number(&table, socket->given);
+		table_cell(&table, COLOUR_NONE, buf_text(&held));
+	}
+	return table_end(&table, out);
+}
+
 int table_found(const struct term *term, const struct api_found *list, size_t n, struct buf *out)
 {
 	static const struct column columns[] = {

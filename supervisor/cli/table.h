@@ -12,6 +12,8 @@
 int table_workers(const struct term *term, const struct api_status *status, struct buf *out);
 int table_pools(const struct term *term, const struct api_status *status, struct buf *out);
 int table_sockets(const struct term *term, const struct api_status *status, struct buf *out);
+/* The same with who holds them. */
+int table_holders(const struct term *term, const struct api_status *status, struct buf *out);
 int table_found(const struct term *term, const struct api_found *list, size_t n, struct buf *out);
 int table_incidents(const struct term *term, const struct api_incident *list, size_t n,
 		    struct buf *out);

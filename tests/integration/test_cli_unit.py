@@ -633,5 +633,5 @@ def test_bash_completion(place):
         assert complete(f"{chosen} restart api/", env) == ["api/0", "api/1"]
         assert complete("handover out-of-service o", env) == ["off", "on"]
         assert "SIGTERM" in complete("handover signal api SIGT", env)
-        assert set(complete("handover help s", env)) == {"scale", "signal", "status", "stop"}
+        assert set(complete("handover help s", env)) == {"scale", "signal", "sockets", "status", "stop"}
         assert {"payments", "search"} <= set(complete("handover -i ", env))
