@@ -11,6 +11,7 @@ import pytest
 
 import cli_tools
 from harness import STEP_WORKER, Call, call, is_refused, monotonic_usec, read_file, rpc
+from test_manager import Manager
 
 
 def giver(handover, kind="tcp", command=None, **keys):
@@ -242,6 +243,57 @@ def test_an_instance_cannot_take_from_itself_nor_from_one_that_has_taken(handove
     d.pool("api", rpc(), sockets="front")
     d.end_early(code=78)
     assert f"listen: this is instance {d.name} itself" in d.log
+
+
+def test_an_instance_that_crashed_is_told_again_who_holds_its_socket(handover):
+    """systemd has kept its sockets; its stop must not end what the other one serves."""
+    a = handover("giver")
+    manager = Manager(a)
+    port = a.socket("web")
+    a.pool("api", rpc("--version", 1), sockets="web")
+    a.start(env=manager.env)
+    a.wait(lambda: manager.hear_all() and "own.web" in manager.store, "the socket to be stored")
+    b = taker(handover, a).start()
+    workers = a.pids()
+    a.process.kill()
+    a.process.wait()
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
+    b.wait_log(r"socket front: instance \S+, which it was taken from, is gone")
+    a.process = None
+    a.start(**manager.giving_back())
+    b.wait_log(r"socket front: instance \S+ is back")
+    assert [i["pid"] for i in sock(a)["instances"]] == [b.pid]
+    a.stop()  # here it looks like a restart: the store keeps the socket
+    assert {call(port, "info")["pid"] for _ in range(20)} <= set(b.pids())
+    assert sock(b, "front")["source"].startswith("handover:")
+    b.stop()
+    assert not is_refused(port), "it is still in the store"
+    manager.close()
+
+
+def test_instances_beside_each_other_need_no_path(handover):
+    a, port, _ = giver(handover)
+    b = handover("taker")
+    b.runtime_dir = os.path.join(a.place, "beside")  # where that of `a` is, too
+    b.runtime_options = ["--runtime-dir", b.runtime_dir]
+    b.control = b.api.address = os.path.join(b.runtime_dir, "control.sock")
+    b.socket("front", "handover:run/web")
+    b.pool("api", rpc("--version", 2), sockets="front")
+    b.start()
+    a.wait(lambda: call(port, "info")["pid"] in b.pids(), "the other instance to serve")
+    b.stop()
+
+
+def test_what_a_check_says(handover):
+    a, _, _ = giver(handover, workers=1)
+    b = taker(handover, a)
+    b.write()
+    checked = b.run_only("--check", b.config)
+    assert (checked.returncode, checked.stderr) == (0, ""), checked
+    a.stop()
+    checked = b.run_only("--check", b.config)
+    assert checked.returncode == 0 and "does not run here: a start will fail until it does" in checked.stderr, checked
 
 
 # --- to any program ---
