@@ -6,7 +6,7 @@
 #include "engine/api_json_internal.h"
 #include "engine/giving.h"
 
-enum { GIVING_VERSION = 1 };
+enum { GIVING_VERSION = 1, TAKING_ERROR_MAX = 512 };
 
 static const char *const purposes[] = {
     [GIVING_EXEC] = "exec", [GIVING_MOVE] = "move", [GIVING_INSTANCE] = "instance"};
@@ -22,25 +22,25 @@ static bool refuse(json_t *object, const char **ret_why, const char *why)
 	return false;
 }
 
-/* Whoever asks may write anything there: it goes into a line of our log. */
-static void take_who(const json_t *object, char who[static GIVING_WHO_MAX])
+/* The other side may write anything: what is kept of it goes into a line of our log. */
+static void take_line(const json_t *object, const char *member, char *line, size_t size)
 {
-	const char *text = json_string_value(json_object_get(object, "who"));
+	const char *text = json_string_value(json_object_get(object, member));
 	size_t len = text != NULL ? strlen(text) : 0, out = 0, n;
 
 	for (size_t i = 0; i < len; i += n) {
 		size_t keep = parse_printable(text + i, len - i);
 
 		n = keep > 0 ? keep : parse_utf8(text + i, len - i);
-		if (n == 0 || out + n >= GIVING_WHO_MAX)
+		if (n == 0 || out + n >= size)
 			break;
 		if (keep > 0)
-			memcpy(who + out, text + i, keep);
+			memcpy(line + out, text + i, keep);
 		else
-			who[out] = ' ';
+			line[out] = ' ';
 		out += keep > 0 ? keep : 1;
 	}
-	who[out] = '\0';
+	line[out] = '\0';
 }
 
 static bool take_purpose(const json_t *object, enum giving_purpose *ret_purpose)
@@ -91,7 +91,7 @@ bool giving_parse_ask(const char *text, size_t len, struct giving_ask *ret_ask,
 		return refuse(object, ret_why, "\"names\" is no list of 1 to 64 names of sockets");
 	if (ret_ask->purpose == GIVING_INSTANCE && ret_ask->n != 1)
 		return refuse(object, ret_why, "an instance takes one socket a connection");
-	take_who(object, ret_ask->who);
+	take_line(object, "who", ret_ask->who, sizeof(ret_ask->who));
 	json_decref(object);
 	return true;
 }
@@ -140,12 +140,10 @@ char *taking_text_ask(const char *name, const char *instance)
 
 static char *take_error(const json_t *object)
 {
-	const char *text = json_string_value(json_object_get(object, "error"));
-	struct buf clean = {.max = 1024};
+	char line[TAKING_ERROR_MAX];
 
-	if (text != NULL)
-		buf_add_visible(&clean, text, strlen(text));
-	return clean.data;
+	take_line(object, "error", line, sizeof(line));
+	return strdup(line);
 }
 
 bool taking_parse(const char *text, size_t len, enum taking_kind *ret_kind, char **ret_error)

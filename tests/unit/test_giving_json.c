@@ -101,15 +101,14 @@ static void test_there_and_back(void **state)
 	    giving_text_refused("no \xff"),
 	    giving_text_yours("web"),
 	    strdup("{\"version\":1,\"kind\":\"weather\"}"),
+	    strdup("{\"version\":1,\"kind\":\"refused\",\"error\":\"a\\u0087\\nb\"}"),
 	};
 	static const struct {
 		enum taking_kind kind;
 		const char *error;
-	} rows[] = {{TAKING_SOCKETS, NULL},
-		    {TAKING_REFUSED, "no \"such\" socket"},
-		    {TAKING_REFUSED, "refused"},
-		    {TAKING_YOURS, NULL},
-		    {TAKING_NOTHING, NULL}};
+	} rows[] = {{TAKING_SOCKETS, NULL},	 {TAKING_REFUSED, "no \"such\" socket"},
+		    {TAKING_REFUSED, "refused"}, {TAKING_YOURS, NULL},
+		    {TAKING_NOTHING, NULL},	 {TAKING_REFUSED, "a  b"}};
 	char *ask_text = taking_text_ask("web", "pay");
 	struct giving_ask ask;
 	const char *why;
