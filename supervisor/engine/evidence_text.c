@@ -176,6 +176,8 @@ void evidence_tell_what(const struct proc *proc, const struct order *order, enum
 	case INCIDENT_NOT_READY:
 		buf_printf(out, "was not ready within %s (start_timeout)",
 			   DURATION_TEXT(spec->start_timeout));
+		if (proc->probe_failure != NULL)
+			buf_printf(out, "; %s", proc->probe_failure);
 		tell_escalation(proc, out);
 		break;
 	case INCIDENT_HUNG:
