@@ -463,7 +463,7 @@ class Worker
 	{
 		const std::string unfinished = ledger_.Unfinished();
 		fprintf(stderr,
-			"%s: stopping hard after %.3gs of a budget of %.3gs, not finished: %s\n",
+			"%s: stopping hard after %.1fs of a budget of %.1fs, not finished: %s\n",
 			program_invocation_short_name,
 			std::chrono::duration<double>(limits.stop).count(),
 			std::chrono::duration<double>(limits.budget).count(), unfinished.c_str());

@@ -79,7 +79,7 @@ def test_handlers_that_ignore_everything_hold_nobody_up(service):
     h.good_reload(wait="drained")
     with pytest.raises(grpc.RpcError):
         next(hanging)
-    h.wait_log(r"cpp-grpc: stopping hard after 2\.4s of a budget of 3s, not finished: /example\.Echo/Hang from \S+ for \d\.\d s")
+    h.wait_log(r"cpp-grpc: stopping hard after 2\.4s of a budget of 3\.0s, not finished: /example\.Echo/Hang from \S+ for \d\.\d s")
     h.wait_log(r"exited with code 143, 2\.[89]\d* s after it was told to go")
     assert h.count_log("SIGKILL") == 0
 
