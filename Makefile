@@ -66,7 +66,7 @@ LIBRARY  := $(BUILD)/libhandover.so.0 $(BUILD)/libhandover.a
 TOOLS    := $(BUILD)/rpc-worker $(BUILD)/rpc-load $(HELPERS)
 
 .PHONY: all programs library tools grpc cpp unit deps-build deps-test deps-grpc deps-servers deps-lint help demo test test-all test-unit \
-	test-go test-node test-integration test-systemd test-vm test-package test-servers test-without-systemd lint lint-format lint-layers lint-core lint-scripts lint-man lint-clang format install clean deb deps-deb
+	test-go test-node test-integration test-systemd test-vm test-package test-servers test-servers-core test-without-systemd lint lint-format lint-layers lint-core lint-scripts lint-man lint-clang format install clean deb deps-deb
 all: programs library
 
 help:
@@ -206,14 +206,25 @@ test: deps-test
 	@$(MAKE) --no-print-directory -s lint
 	@$(MAKE) --no-print-directory -s test-unit
 	@$(MAKE) --no-print-directory -s test-integration
+	@$(MAKE) --no-print-directory -s test-servers-core
 	@$(MAKE) --no-print-directory -s test-systemd
 	@$(MAKE) --no-print-directory -s test-package
 # packages of this version and of the next, as somebody installs, upgrades and removes them
 test-package: tools deps-deb
 	@tests/package/run.sh $(abspath $(BUILD)) $(VERSION) $(VERSION).1
 # real servers of many kinds through reloads; one that is not there is a failure
-test-servers: programs library tools grpc cpp
+test-servers: programs library tools grpc cpp $(BUILD)/npm/node_modules
 	@BUILD=$(abspath $(BUILD)) VARIANT=$(VARIANT) /usr/bin/python3 -m pytest -q -n 4 --timeout 180 -p no:cacheprovider tests/servers
+# those of them that need no more than the other tests
+test-servers-core: programs library tools
+	@SERVERS=core BUILD=$(abspath $(BUILD)) VARIANT=$(VARIANT) /usr/bin/python3 -m pytest -q -n 4 --timeout 180 -p no:cacheprovider \
+		tests/servers/test_servers.py
+# grpc-js and what it needs, as package-lock.json has them
+$(BUILD)/npm/node_modules: tests/servers/npm/package.json tests/servers/npm/package-lock.json
+	@mkdir -p $(@D)
+	cp $^ $(@D)
+	cd $(@D) && npm ci --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
 # built without libsystemd: what uses it is not there, and all else is the same
 test-without-systemd: deps-test
 	@$(MAKE) --no-print-directory -s -j2 WITH_SYSTEMD=no programs tools unit
@@ -222,6 +233,7 @@ test-without-systemd: deps-test
 # the same in every way in which it can be built
 test-all: test
 	@$(MAKE) --no-print-directory test-servers
+	@$(MAKE) --no-print-directory -s tsan
 	@for variant in asan clang clang-asan; do $(MAKE) --no-print-directory test VARIANT=$$variant || exit 1; done
 	@$(MAKE) --no-print-directory test-without-systemd
 

@@ -377,6 +377,11 @@ class Handover:
         with open(self.config, "w", encoding="utf-8") as file:
             file.write(self.text() if text is None else text)
 
+    def write_file(self, name, text):
+        """A file in its place."""
+        with open(self.path(name), "w", encoding="utf-8") as file:
+            file.write(text)
+
     # running it
 
     def environment(self, **changes):

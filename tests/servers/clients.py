@@ -1,8 +1,8 @@
 """Clients, one for each protocol. What each has: load(h), a load client under way; slow(h), one request that is in flight when it
 returns, with pid() of the worker that has answered it; hang(h), one that never ends, with is_cut(); and ask(h), the pid that answers
 now."""
-import json
 import os
+import socket
 import threading
 
 import grpc
@@ -12,7 +12,7 @@ import harness
 from harness import Call, call
 
 GRPCIO_LOAD = os.path.join(harness.ROOT, "tests/load/grpcio-load.py")
-SLOW_MS = 1500  # longer than a reload takes
+REDIS_LOAD = os.path.join(harness.ROOT, "tests/load/redis-load.py")
 
 
 def accepted(h):
@@ -23,8 +23,8 @@ def accepted(h):
 # --- JSON-RPC over HTTP ---
 
 class HttpSlow:
-    def __init__(self, h):
-        self.call = Call(h.port, "work", ms=SLOW_MS, a=1, b=2)
+    def __init__(self, h, ms):
+        self.call = Call(h.port, "work", ms=ms, a=1, b=2)
         accepted(h)
 
     def pid(self):
@@ -34,7 +34,7 @@ class HttpSlow:
 
 
 class Http:
-    """With rpc-load: on new connections, on some that last, and slow ones."""
+    """With rpc-load. Connections that are kept are for servers that do not close them, when they drain, before the next request."""
 
     def __init__(self, *options):
         self.options = options or ("--new", "60", "--keepalive", "60,8", "--slow", "8,100,400")
@@ -42,8 +42,8 @@ class Http:
     def load(self, h):
         return h.load(*self.options, target=f"127.0.0.1:{h.port}")
 
-    def slow(self, h):
-        return HttpSlow(h)
+    def slow(self, h, ms):
+        return HttpSlow(h, ms)
 
     def hang(self, h):
         hanging = Call(h.port, "hang", a=1, b=2)
@@ -54,14 +54,18 @@ class Http:
         return call(h.port, "add", a=1, b=2)["pid"]
 
 
+NEW = ("--new", "60", "--slow", "8,100,400")
+NEW_AND_FEW = ("--new", "40", "--slow", "2,100,200")  # for servers that have one request at a time
+
+
 # --- gRPC ---
 
 class GrpcSlow:
     """A stream: its first message is there, and the last one comes after the reload."""
 
-    def __init__(self, channel, echo):
+    def __init__(self, channel, echo, ms):
         self.channel = channel
-        self.stream = iter(echo.stream(10, messages=6, delay_ms=SLOW_MS // 5))
+        self.stream = iter(echo.stream(10, messages=6, delay_ms=ms // 5))
         self.first = next(self.stream)
 
     def pid(self):
@@ -103,8 +107,8 @@ class Grpc:
     def load(self, h):
         return h.load("--service", self.service, target=f"127.0.0.1:{h.port}", program=GRPCIO_LOAD)
 
-    def slow(self, h):
-        return GrpcSlow(*self._echo(h))
+    def slow(self, h, ms):
+        return GrpcSlow(*self._echo(h), ms)
 
     def hang(self, h):
         return GrpcHang(h, *self._echo(h))
@@ -119,3 +123,55 @@ class Grpc:
 
 def command(*words):
     return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in map(str.encode, words))
+
+
+class RedisCall:
+    def __init__(self, h, *words):
+        self.sock = socket.create_connection(("127.0.0.1", h.port), harness.PATIENCE)
+        self.sock.sendall(command(*words))
+        accepted(h)
+
+    def answer(self):
+        with self.sock:
+            return self.sock.recv(1000)
+
+    def is_cut(self):
+        try:
+            return self.answer() == b""
+        except ConnectionError:
+            return True
+
+
+class RedisSlow:
+    """A script takes its time. redis goes at once when it is told to, and what it has not answered by then its clients ask again."""
+
+    SCRIPT = ("local function now() local t = redis.call('TIME') return t[1] * 1000 + t[2] / 1000 end "
+              "local ends = now() + {ms} while now() < ends do end return 1")
+
+    def __init__(self, h, ms):
+        self.h = h
+        self.words = ("EVAL", self.SCRIPT.format(ms=ms), "0")
+        self.call = RedisCall(h, *self.words)
+
+    def pid(self):
+        try:
+            answer = self.call.answer()
+        except ConnectionError:
+            answer = b""
+        assert (answer or RedisCall(self.h, *self.words).answer()) == b":1\r\n"
+        return None  # a number is all that it says
+
+
+class Redis:
+    def load(self, h):
+        return h.load(target=f"127.0.0.1:{h.port}", program=REDIS_LOAD)
+
+    def slow(self, h, ms):
+        return RedisSlow(h, ms)
+
+    def hang(self, h):
+        return RedisCall(h, "EVAL", "while true do end", "0")
+
+    def ask(self, h):
+        told = RedisCall(h, "INFO", "server").answer() + b"\r\n"
+        return int(told.split(b"process_id:")[1].split()[0])

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 
 SIGNALS = {signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR2, signal.SIGHUP, signal.SIGINT}
 
@@ -48,6 +49,10 @@ def answer(conn):
         if length == 0:
             return
         ask = json.loads(file.read(length))
+        if ask["method"] == "hang":
+            threading.Event().wait()
+        if ask["method"] == "work":
+            time.sleep(ask["params"]["ms"] / 1000)
         result = {"sum": ask["params"]["a"] + ask["params"]["b"], "pid": os.getpid(), "slot": int(os.environ["HANDOVER_SLOT"]),
                   "generation": int(os.environ["HANDOVER_GENERATION"]), "version": "1"}
         body = json.dumps({"jsonrpc": "2.0", "id": ask["id"], "result": result}).encode()
