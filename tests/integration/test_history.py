@@ -5,7 +5,7 @@ import re
 import signal
 
 import cli_tools
-from harness import Call, connect, rpc, steps
+from harness import connect, in_background, steps
 
 
 def create(path):
@@ -119,23 +119,29 @@ def test_those_that_wait_for_the_one_that_runs(handover):
 def test_a_drain_that_goes_on_and_the_queue(handover):
     h = handover()
     port = h.socket("web")
-    h.pool("api", rpc(), sockets="web", drain_timeout="1h")
-    h.pool("side", steps("ready"), sockets="web")
+    gate = h.path("gate")
+    create(gate)
+    h.pool("api", steps("ready"), sockets="web")  # never accepts
+    h.pool("slow", steps("ready", "ignore:TERM", f"await:{h.path('go')}", "exit:0"), drain_timeout="1h")
+    h.pool("gate", steps(f"await:{gate}", "ready"))
     h.start()
-    slow = Call(port, "work", ms=300, a=1, b=2)
-    h.wait(lambda: any(w["inflight"] for w in h.workers("api")), "the call to be in flight")
-    os.kill(h.pids("api")[0], signal.SIGSTOP)  # so that nobody accepts
+    os.unlink(gate)
+    reload = in_background(h.good_reload)
+    h.wait(lambda: last(h)["result"] == "running" and h.workers("gate", "starting"), "the reload to run")
+    assert last(h)["queue_max"]["waiting"] == 0
     waiting = [connect(port) for _ in range(3)]
-    h.good_reload()
+    create(gate)
+    reload.result()
     record = last(h)
-    if record["draining"]:  # it goes on by SIGCONT behind the drain signal, and needs a moment
-        assert record["drain_ms"] is None and record["told_to_go"] == 2
-    assert slow.answer()["sum"] == 3
-    record = h.wait(lambda: last(h)["draining"] == 0 and last(h), "the drain to end")
-    assert record["drain_ms"] is not None
+    assert (record["result"], record["told_to_go"], record["drain_ms"]) == ("committed", 3, None) and record["draining"] >= 1
     assert record["queue_max"]["socket"] == "web" and record["queue_max"]["waiting"] == 3
-    assert f"web:{record['queue_max']['waiting']}/{record['queue_max']['limit']}" in h.cli("history").stdout
-    for sock in waiting:
+    assert f"web:3/{record['queue_max']['limit']}" in h.cli("history").stdout
+    more = connect(port)
+    create(h.path("go"))
+    record = h.wait(lambda: last(h)["draining"] == 0 and last(h), "the drain to end")
+    assert record["drain_ms"] >= record["slowest_drain"]["ms"] - 1 and record["slowest_drain"]["pool"] == "slow"
+    assert record["queue_max"]["waiting"] == 4, "drains belong to it"
+    for sock in (*waiting, more):
         sock.close()
 
 

@@ -132,6 +132,13 @@ def test_a_bad_version_and_a_bad_drain(handover):
     late = last_of(h, kind="not-ready")
     assert late["message"] == "was not ready within 50 ms (start_timeout): SIGKILL; killed by SIGKILL"
     assert late["drain"]["reason"] == "not ready in time" and late["started_for"] == "reload 3" and late["threads"][0]["tid"] == late["pid"]
+    # one that goes when it is told to: what it was doing is what it did when its time was up
+    h.section("pool:new", command=steps("sleep:1000000"))
+    h.write()
+    h.bad_reload()
+    late = last_of(h, kind="not-ready", started_for="reload 4")
+    assert late["message"] == "was not ready within 50 ms (start_timeout): killed by SIGTERM"
+    assert late["ended_by"] == "handoverd: SIGTERM, the drain signal" and "sleep" in late["threads"][0]["syscall"]
     del h.sections["pool:new"]
     h.write()
     h.good_reload(wait="drained")
@@ -153,10 +160,14 @@ def test_no_incident_where_all_went_well(handover):
     assert h.count_log("incident") == 0
 
 
-def test_stop_now_takes_the_budget_away(handover):
+@pytest.mark.parametrize("draining", [False, True])
+def test_stop_now_takes_the_budget_away(handover, draining):
     h = handover()
-    h.pool("api", steps("ready", "ignore:TERM"), workers=2)
+    h.pool("api", steps("ready", "ignore:TERM"), workers=2, stop_timeout="1h")
     h.start()
+    if draining:
+        h.signal(signal.SIGTERM)
+        h.wait(lambda: len(h.workers("api", "draining")) == 2, "the drains")
     h.cli("stop", "--now")
     h.wait_exit(0)
     assert h.count_log(r"notice incident \d \(killed\) of pool api slot \d generation 1 pid \d+: had to go at once \(stop\): SIGKILL; "
@@ -294,6 +305,8 @@ def test_the_last_twenty_of_a_pool(handover):
     ids = [i["id"] for i in answer["incidents"]]
     assert len(ids) == 20 and ids == sorted(ids) and answer["dropped"] >= 5
     assert len(incidents(h)) == 21 and incidents(h, slot=7) == []
+    [web] = incidents(h, pool="web")
+    assert incidents(h, pid=web["pid"]) == [web]
     assert len([line for line in h.cli("why", "api").stdout.splitlines() if " api/0 " in line]) == 20
     assert h.cli("why", "-v", "api").stdout.count("ended by       itself") == 20
     assert json.loads(h.cli("why", "--json").stdout) == h.api.get("/v1/why")
