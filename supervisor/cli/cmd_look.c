@@ -59,14 +59,15 @@ static const struct api_worker *waiting_worker(const struct api_status *status, 
 }
 
 /* Each pool that is not as it should be, with the first reason that is known. */
-static void add_degraded(const struct term *term, const struct api_status *status, struct buf *out)
+static void add_degraded(struct cli *cli, const struct api_status *status, struct buf *out)
 {
+	const struct term *term = &cli->out;
 	bool told = false;
 
 	for (size_t i = 0; i < status->n_pools; i++) {
 		const struct api_pool *pool = &status->pools[i];
 		const struct api_worker *worker = waiting_worker(status, pool->name);
-		cleanup_buf struct buf text = {0};
+		cleanup_buf struct buf text = {0}, why = {0}, hint = {0};
 
 		if (!pool->degraded)
 			continue;
@@ -75,6 +76,8 @@ static void add_degraded(const struct term *term, const struct api_status *statu
 			buf_printf(&text, ": %s", pool->reason);
 		else if (worker != NULL && worker->reason[0] != '\0')
 			buf_printf(&text, ": slot %ld %s", worker->slot, worker->reason);
+		buf_printf(&why, "why %s", pool->name);
+		buf_printf(&text, "; see `%s`", cli_hint(cli, buf_text(&why), &hint));
 		add_line(term, out, "degraded", COLOUR_RED, &text);
 		told = true;
 	}
@@ -173,7 +176,7 @@ static int show_status(struct cli *cli, const struct api_status *status)
 	int r = 0;
 
 	add_instance(term, status, options->verbose, &out);
-	add_degraded(term, status, &out);
+	add_degraded(cli, status, &out);
 	add_out_of_service(cli, status, &out);
 	add_reload(term, status, &out);
 	add_last_reload(term, status, options->verbose, &out);

@@ -303,7 +303,7 @@ def test_status_says_what_is_wrong(api):
     api.routes["GET", "/v1/status"] = item
     text = run("-c", api.socket, "status").stdout
     assert "running, not ready: pool api: 0 of 1 serving\n" in text
-    assert re.search(r"^degraded +pool api: slot 0 exited with status 1$", text, re.M)
+    assert re.search(rf"^degraded +pool api: slot 0 exited with status 1; see `handover -c {api.socket} why api`$", text, re.M)
     assert f"`handover -c {api.socket} out-of-service off`" in text
     assert re.search(r"^reload 8 +rolling for 3\.2 s: api 1/2 ready; asked by uid 0 pid 4242; 2 more waiting$", text, re.M)
     assert re.search(r"^last failure +2026-11-23 07:00:00: reload 7 failed: pool api slot 0 died; generation 3 goes", text, re.M)
