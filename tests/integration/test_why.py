@@ -230,7 +230,8 @@ def test_one_that_waits_in_the_kernel(handover):
     assert thread["stack"] == [line.split("] ")[1] for line in stack.splitlines()][:12]
     if not stack:
         assert "kernel stacks: " in incident["threads_missing"]
-    assert h.count_log(re.escape(f"; it was in state S, read of descriptor 0 ({h.path('fifo')}), waiting in {waits_in}")) == 1
+    assert h.count_log(re.escape(f"notice incident 1 (overdue) of pool api slot 0 generation 1 pid {pid}: had not ended within its 10 ms (reload): "
+                                 f"SIGKILL; killed by SIGKILL; it was in state S, read of descriptor 0 ({h.path('fifo')}), waiting in {waits_in}")) == 1
     assert f"read of descriptor 0 ({h.path('fifo')}), waits in {waits_in}" in h.cli("why", "api/0").stdout
 
 
