@@ -260,6 +260,14 @@ static void walk_descriptors(int process, const unsigned long *inodes, size_t n_
 	closedir(directory);
 }
 
+/* One is enough. */
+static bool note_found(size_t which, void *found)
+{
+	(void)which;
+	*(bool *)found = true;
+	return false;
+}
+
 enum { TREE_MAX = 256, TREE_DESCRIPTORS_MAX = 64 * 1024, CHILDREN_MAX = 64 * 1024 };
 
 struct tree {
@@ -309,12 +317,11 @@ static void add_children_of(struct tree *tree, int process)
 
 int proc_tree_holds(pid_t root, unsigned long inode)
 {
-	const struct inodes wanted = {.list = {inode}, .n = 1};
 	struct tree tree = {.pids = {root}, .n = 1};
 	long budget = TREE_DESCRIPTORS_MAX;
-	int r = 0;
+	bool found = false;
 
-	for (size_t i = 0; r == 0 && i < tree.n; i++) {
+	for (size_t i = 0; !found && i < tree.n; i++) {
 		cleanup_close int process = -1;
 		char path[64];
 
@@ -326,11 +333,11 @@ int proc_tree_holds(pid_t root, unsigned long inode)
 			continue;
 		if (i == 0 && faccessat(process, "fd/.", R_OK | X_OK, AT_EACCESS) == -1)
 			return -EACCES;
-		r = holds_one(process, &wanted, &budget);
-		if (r == 0)
+		walk_descriptors(process, &inode, 1, &budget, note_found, &found);
+		if (!found)
 			add_children_of(&tree, process);
 	}
-	return r;
+	return found;
 }
 
 static void describe_holder(pid_t pid, int process, struct proc_holder *holder)
@@ -385,21 +392,12 @@ struct search {
 	bool found;
 };
 
-static bool note_found(size_t which, void *arg)
-{
-	struct search *search = arg;
-
-	(void)which;
-	search->found = true;
-	return false;
-}
-
 static int search_process(pid_t pid, int process, long *budget, void *arg)
 {
 	struct search *search = arg;
 
 	walk_descriptors(process, search->inodes->list, search->inodes->n, budget, note_found,
-			 search);
+			 &search->found);
 	if (!search->found)
 		return 0;
 	describe_holder(pid, process, search->holder);
