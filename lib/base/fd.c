@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdint.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,6 +24,21 @@ int fd_close(int fd)
 		close(fd);
 	errno = saved;
 	return -1;
+}
+
+int fd_close_now(int fd)
+{
+	struct linger linger = {.l_onoff = 0};
+	socklen_t len = sizeof(linger);
+	int saved = errno;
+
+	if (fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len) == 0 &&
+	    linger.l_onoff != 0 && linger.l_linger > 0) {
+		linger = (struct linger){.l_onoff = 0};
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+	}
+	errno = saved;
+	return fd_close(fd);
 }
 
 int fd_set_nonblock(int fd)

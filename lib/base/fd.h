@@ -10,6 +10,10 @@
 /* Closes fd if it is >= 0, keeps errno, and returns -1: `fd = fd_close(fd);`. */
 int fd_close(int fd);
 
+/* The same for one that somebody else made: with SO_LINGER close(2) would wait for the network,
+ * also on a socket that does not block, so that is switched off first. */
+int fd_close_now(int fd);
+
 /* Sets O_NONBLOCK on fd. Never clears it: the flag is shared by all holders. Returns 0 or -errno.
  */
 int fd_set_nonblock(int fd);

@@ -101,6 +101,20 @@ static void read_sockets(const json_t *list, struct api_status *status)
 	}
 }
 
+static void read_stored(const json_t *list, struct api_status *status)
+{
+	status->stored = room(list, sizeof(*status->stored), &status->n_stored);
+	for (size_t i = 0; i < status->n_stored; i++) {
+		const json_t *item = json_array_get(list, i);
+
+		status->stored[i] = (struct api_stored){.pool = get_text(item, "pool"),
+							.name = get_text(item, "name"),
+							.kind = get_text(item, "kind"),
+							.slot = get_number(item, "slot", -1),
+							.count = get_number(item, "count", 0)};
+	}
+}
+
 static void read_pools(const json_t *list, struct api_status *status)
 {
 	status->pools = room(list, sizeof(*status->pools), &status->n_pools);
@@ -207,6 +221,7 @@ int api_read_status(const char *text, size_t len, struct api_status *ret)
 	status.out_of_service = get_bool(root, "out_of_service");
 	read_cgroups(json_object_get(root, "cgroups"), &status);
 	read_sockets(json_object_get(root, "sockets"), &status);
+	read_stored(json_object_get(root, "stored"), &status);
 	read_pools(json_object_get(root, "pools"), &status);
 	read_workers(json_object_get(root, "workers"), &status);
 	read_reload(json_object_get(root, "reload"), &status);
@@ -227,6 +242,7 @@ void api_status_free(struct api_status *status)
 		free(status->sockets[i].holders);
 	}
 	free(status->sockets);
+	free(status->stored);
 	free(status->pools);
 	free(status->workers);
 	free(status->reload_pools);

@@ -95,6 +95,11 @@ struct api_socket {
 	size_t n_instances, n_holders;
 };
 
+struct api_stored {
+	const char *pool, *name, *kind;
+	long slot, count;
+};
+
 struct api_reload_pool {
 	const char *name, *state;
 	long generation, ready, total;
@@ -108,9 +113,10 @@ struct api_status {
 	bool measures_memory;			    /* of workers, by their cgroups */
 	const char *cgroups_path, *cgroups_missing; /* "": there are none; nothing is missing */
 	struct api_socket *sockets;
+	struct api_stored *stored;
 	struct api_pool *pools;
 	struct api_worker *workers;
-	size_t n_sockets, n_pools, n_workers;
+	size_t n_sockets, n_stored, n_pools, n_workers;
 	bool reloading; /* the members below tell of the reload in progress */
 	const char *reload_kind, *reload_by, *reload_state;
 	long reload_id;

@@ -194,6 +194,10 @@ static int show_status(struct cli *cli, const struct api_status *status)
 		buf_add_str(&out, "\n");
 		r = table_sockets(term, status, &out);
 	}
+	if (r == 0 && options->verbose && status->n_stored > 0) {
+		buf_add_str(&out, "\n");
+		r = table_stored(term, status, &out);
+	}
 	if (r < 0 || out.cut) {
 		cli_error(cli, "out of memory");
 		return CLI_FAILED;

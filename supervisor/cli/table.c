@@ -360,6 +360,29 @@ int table_holders(const struct term *term, const struct api_status *status, stru
 	return table_end(&table, out);
 }
 
+int table_stored(const struct term *term, const struct api_status *status, struct buf *out)
+{
+	static const struct column columns[] = {{"STORED FOR", false, false},
+						{"KIND", false, false},
+						{"COUNT", true, false},
+						{"NAME", false, true}};
+	struct table table;
+
+	table_begin(&table, term, columns, ARRAY_LEN(columns));
+	for (size_t i = 0; i < status->n_stored && !table.failed; i++) {
+		const struct api_stored *stored = &status->stored[i];
+		char slot[80];
+
+		table_line(&table);
+		snprintf(slot, sizeof(slot), "%s/%ld", stored->pool, stored->slot);
+		table_cell(&table, COLOUR_NONE, slot);
+		table_cell(&table, COLOUR_NONE, stored->kind);
+		table_number(&table, stored->count);
+		table_cell(&table, COLOUR_NONE, stored->name);
+	}
+	return table_end(&table, out);
+}
+
 int table_found(const struct term *term, const struct api_found *list, size_t n, struct buf *out)
 {
 	static const struct column columns[] = {

@@ -14,6 +14,7 @@ int table_pools(const struct term *term, const struct api_status *status, struct
 int table_sockets(const struct term *term, const struct api_status *status, struct buf *out);
 /* The same with who holds them. */
 int table_holders(const struct term *term, const struct api_status *status, struct buf *out);
+int table_stored(const struct term *term, const struct api_status *status, struct buf *out);
 int table_found(const struct term *term, const struct api_found *list, size_t n, struct buf *out);
 int table_incidents(const struct term *term, const struct api_incident *list, size_t n,
 		    struct buf *out);

@@ -137,7 +137,8 @@ static void adapt_numbers(const struct pool_spec *spec, const char *before, cons
 
 int adapt_ack_number(const struct pool_spec *spec)
 {
-	int number = 3 + (int)spec->n_sockets + config_has_probe_socket(spec);
+	int number =
+	    3 + (int)spec->n_sockets + config_has_probe_socket(spec) + (int)spec->fd_store_max;
 
 	return spec->ready == READY_FD && spec->ready_fd == number ? number + 1 : number;
 }
@@ -207,7 +208,8 @@ char **adapt_environment(const struct proc *proc, char *const *environment)
 bool adapt_is_private(const char *variable)
 {
 	static const char *const beginnings[] = {
-	    "HANDOVER_BIND=", "SERVER_STARTER_PORT=", "EINHORN_", "NGINX="};
+	    "FDSTORE=", "HANDOVER_STORED=", "HANDOVER_BIND=", "SERVER_STARTER_PORT=", "EINHORN_",
+	    "NGINX="};
 
 	for (size_t n = 0; n < ARRAY_LEN(beginnings); n++)
 		if (strncmp(variable, beginnings[n], strlen(beginnings[n])) == 0)

@@ -33,4 +33,9 @@ void api_json_set_number(json_t *object, const char *name, long long number);
 /* Appends the value, which is given away; out->cut is set when it is NULL. */
 void api_json_write(json_t *value, struct buf *out);
 
+/* ---- api_json_stored.c ---- */
+
+/* Descriptors that are kept for workers' successors. */
+json_t *api_json_stored(const struct engine *engine);
+
 #endif

@@ -403,7 +403,7 @@ static json_t *status_head(struct engine *engine, usec_t now)
 	bool ready = engine_is_ready(engine, &reason);
 
 	return json_pack(
-	    "{s:o, s:s, s:i, s:s, s:o, s:o, s:o, s:b, s:o, s:b, s:b, s:o, s:o, s:o, s:o, s:i, "
+	    "{s:o, s:s, s:i, s:s, s:o, s:o, s:o, s:b, s:o, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:i, "
 	    "s:o}",
 	    "instance", api_json_text(engine->name), "version", HANDOVER_VERSION, "pid",
 	    (int)getpid(), "state", engine_state_name(engine), "since",
@@ -412,8 +412,9 @@ static json_t *status_head(struct engine *engine, usec_t now)
 	    api_json_text(engine->config_path), "ready", (int)ready, "reason",
 	    api_json_text(buf_text(&reason)), "degraded", (int)is_degraded(engine),
 	    "out_of_service", (int)engine->out_of_service, "cgroups", status_cgroups(engine),
-	    "sockets", status_sockets(engine), "pools", status_pools(engine), "reload",
-	    status_reload(engine, now), "queued", (int)count_queued(engine->model), "last_reload",
+	    "sockets", status_sockets(engine), "stored", api_json_stored(engine), "pools",
+	    status_pools(engine), "reload", status_reload(engine, now), "queued",
+	    (int)count_queued(engine->model), "last_reload",
 	    engine->last_outcome != NULL ? api_json_result_object(engine->last_outcome)
 					 : json_null());
 }

@@ -32,6 +32,7 @@ struct channels; /* channel.c: channel.sock */
 struct control;	 /* control.c: the API's listeners */
 struct givings;	 /* giving.c: sockets.sock, and who was given what */
 struct taking;	 /* taking.c: a socket from another instance */
+struct fd_store; /* stores.c: what workers gave us to keep */
 struct events;	 /* events.c: who listens to what happens */
 struct evidence; /* evidence.c: what is gathered of a worker that goes */
 struct files;	 /* sockets_files.c: those of Unix sockets */
@@ -196,8 +197,12 @@ struct pool_runtime {
 	struct version *limbo; /* of a pool that is being removed or undone: for late readers */
 	uint64_t starts;
 	uint64_t crashes, start_failures, start_timeouts, hangs, renewals; /* restarts by reason */
-	uint64_t dumps, kills;	    /* escalations by stage */
-	uint64_t oom_kills;	    /* processes of workers, by the kernel */
+	uint64_t dumps, kills;	  /* escalations by stage */
+	uint64_t oom_kills;	  /* processes of workers, by the kernel */
+	struct fd_store **stores; /* by slot, NULL: nothing is kept for it */
+	uint32_t n_stores;
+	uint64_t stores_refused, stores_dead; /* descriptors */
+	usec_t stores_refused_logged;
 	usec_t cpu_ended;	    /* CPU time of workers that are gone, where that is known */
 	uint64_t drain_buckets[12]; /* histogram, see metrics.c: counts by upper bound */
 	uint64_t drain_count;
@@ -296,6 +301,8 @@ struct engine {
 	uint32_t socket_ids;
 	int watch_fd; /* epoll of listener_watch_*() */
 	struct event *watch_event;
+	int stores_fd; /* epoll of fd_store_watch_new() */
+	struct event *stores_event;
 	struct event *quiesce_event; /* looks at the queues during a stop */
 	unsigned quiesce_empty;	     /* looks in a row that found all queues empty */
 	struct event *closing_event; /* sockets that were taken out of the configuration */

@@ -7,6 +7,7 @@
 #include "engine/adapt.h"
 #include "engine/launch.h"
 #include "engine/output.h"
+#include "engine/stores.h"
 #include "engine/versions.h"
 
 extern char **environ;
@@ -114,17 +115,35 @@ size_t launch_listeners(const struct pool_spec *spec)
 	return launch_inherited(spec) + config_has_probe_socket(spec);
 }
 
-static void launch_set_sockets(struct launch_list *list, const struct pool_spec *spec)
+static size_t launch_passed(const struct proc *proc)
 {
+	return launch_listeners(proc->version->spec) + stores_count(proc);
+}
+
+static void launch_set_sockets(struct launch_list *list, const struct proc *proc)
+{
+	const struct pool_spec *spec = proc->version->spec;
+	size_t inherited = launch_inherited(spec), listeners = launch_listeners(spec),
+	       stored = stores_count(proc);
 	struct buf names = {0};
 
-	if (launch_listeners(spec) == 0)
+	if (spec->fd_store_max > 0) {
+		launch_set(list, "FDSTORE=%u", spec->fd_store_max);
+		launch_set(list, "HANDOVER_STORED=%zu", stored);
+	}
+	if (listeners + stored == 0)
 		return;
-	for (size_t n = 0; n < launch_inherited(spec); n++)
+	for (size_t n = 0; n < inherited; n++)
 		buf_printf(&names, "%s%s", n > 0 ? ":" : "", spec->sockets[n]);
-	if (config_has_probe_socket(spec))
-		buf_printf(&names, "%sprobe", names.len > 0 ? ":" : "");
-	launch_set(list, "LISTEN_FDS=%zu", launch_listeners(spec));
+	if (listeners > inherited)
+		buf_printf(&names, "%sprobe", inherited > 0 ? ":" : "");
+	for (size_t n = 0; n < stored; n++) {
+		const char *name = "";
+
+		stores_get(proc, n, &name);
+		buf_printf(&names, "%s%s", listeners + n > 0 ? ":" : "", name);
+	}
+	launch_set(list, "LISTEN_FDS=%zu", listeners + stored);
 	launch_set(list, "LISTEN_FDNAMES=%s", names.data);
 	buf_free(&names);
 }
@@ -134,7 +153,7 @@ static void launch_set_own(struct launch_list *list, const struct proc *proc)
 	const struct pool_spec *spec = proc->version->spec;
 	char stream[OUTPUT_STREAM_TEXT_MAX];
 
-	launch_set_sockets(list, spec);
+	launch_set_sockets(list, proc);
 	if (output_journal_stream(proc, stream))
 		launch_set(list, "JOURNAL_STREAM=%s", stream);
 	launch_set(list, "NOTIFY_SOCKET=%s", proc->notify_address);
@@ -186,7 +205,7 @@ char **launch_environment(const struct proc *proc, size_t pid_variables[static 2
 	while (environ != NULL && environ[inherited] != NULL)
 		inherited++;
 	if (launch_begin(&list, inherited + version->n_file_env + version->spec->n_environment +
-				    24 + adapt_count(version->spec)) < 0)
+				    26 + adapt_count(version->spec)) < 0)
 		return NULL;
 	for (size_t n = 0; n < inherited; n++)
 		if (!launch_is_removed(environ[n]) && strchr(environ[n], '=') != NULL)
@@ -198,7 +217,7 @@ char **launch_environment(const struct proc *proc, size_t pid_variables[static 2
 		launch_set_configured(&list, proc);
 		launch_set_own(&list, proc);
 		launch_set_adapted(&list, proc);
-		if (launch_listeners(version->spec) > 0)
+		if (launch_passed(proc) > 0)
 			pid_variables[n_pids++] = launch_set_pid(&list, "LISTEN_PID");
 		if (version->spec->watchdog > 0)
 			pid_variables[n_pids++] = launch_set_pid(&list, "WATCHDOG_PID");

@@ -13,6 +13,7 @@
 #include "engine/cgroups.h"
 #include "engine/output.h"
 #include "engine/sockets.h"
+#include "engine/stores.h"
 #include "engine/versions.h"
 #include "system/probe_socket.h"
 
@@ -120,16 +121,29 @@ static int launch_set_probe(struct launch *launch)
 	return 0;
 }
 
-/* Sockets from 3 on in the order of the configuration, and the ready pipe where it was asked for.
- */
+/* What the slot's former workers had kept. */
+static void launch_set_stored(struct launch *launch, size_t stored)
+{
+	const char *name;
+
+	for (size_t n = 0; n < stored; n++) {
+		launch->fds[launch->n_fds] = stores_get(launch->proc, n, &name);
+		launch->numbers[launch->n_fds] = 3 + (int)launch->n_fds;
+		launch->n_fds++;
+	}
+}
+
+/* Sockets from 3 on in the order of the configuration, what was kept behind them, and the ready
+ * pipe where it was asked for. */
 static int launch_set_descriptors(struct launch *launch)
 {
 	const struct version *version = launch->proc->version;
 	const struct pool_spec *spec = version->spec;
+	size_t stored = stores_count(launch->proc);
 	int pipefd[2], r;
 
-	launch->fds = calloc(spec->n_sockets + 3, sizeof(int));
-	launch->numbers = calloc(spec->n_sockets + 3, sizeof(int));
+	launch->fds = calloc(spec->n_sockets + stored + 3, sizeof(int));
+	launch->numbers = calloc(spec->n_sockets + stored + 3, sizeof(int));
 	if (launch->fds == NULL || launch->numbers == NULL)
 		return -ENOMEM;
 	for (size_t n = 0; n < launch_inherited(spec); n++) {
@@ -143,6 +157,8 @@ static int launch_set_descriptors(struct launch *launch)
 	}
 	launch->n_fds = launch_inherited(spec);
 	r = launch_set_probe(launch);
+	if (r == 0)
+		launch_set_stored(launch, stored);
 	if (r < 0 || spec->ready != READY_FD)
 		return r;
 	if (pipe2(pipefd, O_CLOEXEC) == -1)

@@ -5,6 +5,7 @@
 #include "engine/cgroups.h"
 #include "engine/metrics_internal.h"
 #include "engine/proc.h"
+#include "engine/stores.h"
 
 const usec_t metrics_bounds[METRICS_BUCKETS - 1] = {
     50 * USEC_PER_MSEC, 100 * USEC_PER_MSEC,  250 * USEC_PER_MSEC, 500 * USEC_PER_MSEC,
@@ -130,6 +131,17 @@ static uint64_t figure_escalations(const struct engine *engine, uint32_t p, int 
 	return which == 0 ? engine->pools[p].dumps : engine->pools[p].kills;
 }
 
+static uint64_t figure_stored(const struct engine *engine, uint32_t p, int which)
+{
+	(void)which;
+	return stores_total(&engine->pools[p]);
+}
+
+static uint64_t figure_unstored(const struct engine *engine, uint32_t p, int which)
+{
+	return which == 0 ? engine->pools[p].stores_refused : engine->pools[p].stores_dead;
+}
+
 static const struct pool_family pool_families[] = {
     {"handover_workers",
      "gauge",
@@ -174,6 +186,18 @@ static const struct pool_family pool_families[] = {
      figure_escalations,
      "stage",
      {"dump", "kill"}},
+    {"handover_stored_descriptors",
+     "gauge",
+     "Descriptors that are kept for workers' successors (fd_store_max).",
+     figure_stored,
+     NULL,
+     {0}},
+    {"handover_stored_closed_total",
+     "counter",
+     "Descriptors that were to be kept and were closed: there were too many, or they were dead.",
+     figure_unstored,
+     "reason",
+     {"refused", "dead"}},
 };
 
 static const struct pool_family oom_family = {

@@ -15,6 +15,7 @@
 #include "engine/proc.h"
 #include "engine/reloads.h"
 #include "engine/sockets.h"
+#include "engine/stores.h"
 #include "engine/versions.h"
 #include "engine/wishes.h"
 
@@ -230,6 +231,7 @@ static void orders_gone(struct engine *engine, const struct order *order)
 	}
 	evidence_end(proc, order);
 	proc_retire(proc);
+	stores_sweep(engine, order->pool);
 }
 
 static void orders_state(struct engine *engine, const struct order *order)
@@ -323,6 +325,7 @@ static void orders_pool_gone(struct engine *engine, const struct order *order)
 
 	events_tell(engine, HAPPENING("pool-gone", LOG_LEVEL_NOTICE, .pool = runtime->name),
 		    "pool %s is gone: its last worker has ended", runtime->name);
+	stores_close_pool(engine, order->pool);
 	version_unref(runtime->current);
 	version_unref(runtime->next);
 	version_unref(runtime->limbo);

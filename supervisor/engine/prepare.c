@@ -225,6 +225,21 @@ static uint64_t prepare_descriptors_of(const struct pool_runtime *runtime)
 	return PREPARE_FDS_WORKER + (asked ? PREPARE_FDS_ASKED : 0);
 }
 
+/* Descriptors that may be kept for workers: what a rollout's own workers add comes on top. */
+static uint64_t prepare_store_size(const struct engine *engine, uint32_t p)
+{
+	const struct pool_runtime *runtime = &engine->pools[p];
+	uint64_t size = 0;
+
+	if (runtime->current != NULL)
+		size +=
+		    (uint64_t)engine->model->pools[p].size * runtime->current->spec->fd_store_max;
+	if (runtime->next != NULL)
+		size += (uint64_t)engine->undertaking.changes[p].params.workers *
+			runtime->next->spec->fd_store_max;
+	return size;
+}
+
 /* Would all descriptors suffice, in the worst moment of the transaction? */
 static int prepare_check_descriptors(struct engine *engine)
 {
@@ -239,6 +254,7 @@ static int prepare_check_descriptors(struct engine *engine)
 		uint64_t each = prepare_descriptors_of(&engine->pools[p]);
 
 		needed += each * engine->model->pools[p].live;
+		needed += prepare_store_size(engine, p);
 		if (change->kind == CHANGE_ADD || change->kind == CHANGE_ROLL)
 			needed += each * change->params.workers;
 	}

@@ -16,6 +16,7 @@
 #include "engine/evidence.h"
 #include "engine/launch.h"
 #include "engine/output.h"
+#include "engine/stores.h"
 #include "engine/versions.h"
 #include "system/proc.h"
 
@@ -273,11 +274,13 @@ void proc_ready(struct proc *proc)
 		engine_post_worker(proc->engine, &ref, WORKER_EVENT_READY, 0, false);
 }
 
-static void proc_heed(struct proc *proc, const struct notify_message *message)
+static void proc_heed(struct proc *proc, const struct notify_message *message,
+		      struct notify_fds *fds)
 {
 	struct engine *engine = proc->engine;
 	struct worker_ref ref = proc->ref;
 
+	stores_heed(proc, message, fds);
 	if (message->has_status)
 		proc_set_status(proc, message->status);
 	if (message->has_inflight) {
@@ -363,7 +366,8 @@ static bool proc_hear(struct proc *proc, bool ended)
 {
 	struct notify_message message;
 	struct notify_sender sender;
-	int r = notify_receive(proc->notify_fd, &message, &sender);
+	struct notify_fds fds;
+	int r = notify_receive_fds(proc->notify_fd, &message, &sender, &fds);
 
 	if (r == 0)
 		return false;
@@ -372,16 +376,18 @@ static bool proc_hear(struct proc *proc, bool ended)
 		proc_malformed(proc);
 	if (r < 0)
 		return true;
+	proc->notify_count += (unsigned)fds.n; /* they are work, too */
 	if (ended)
 		message.ready = message.watchdog = message.watchdog_trigger = message.has_extend =
 		    false;
 	if (notify_sender_belongs(&sender, proc->pid, proc->version->uid) ||
 	    cgroups_has(proc, sender.pid)) {
 		launch_look(proc); /* what speaks was started */
-		proc_heed(proc, &message);
+		proc_heed(proc, &message, &fds);
 	} else {
 		proc_stranger(proc, &sender);
 	}
+	notify_close_fds(&fds);
 	return true;
 }
 

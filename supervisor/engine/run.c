@@ -24,6 +24,7 @@
 #include "engine/rundir.h"
 #include "engine/signals.h"
 #include "engine/sockets.h"
+#include "engine/stores.h"
 #include "engine/taking.h"
 #include "engine/versions.h"
 #include "engine/wishes.h"
@@ -199,6 +200,8 @@ static int run_build(struct engine *engine, const struct engine_options *options
 	if (r == 0)
 		r = sockets_new(engine);
 	if (r == 0)
+		r = stores_new(engine);
+	if (r == 0)
 		r = signals_new(engine);
 	if (r == 0)
 		r = run_open_control(engine, spec);
@@ -258,7 +261,8 @@ static void run_free(struct engine *engine)
 	if (engine->control != NULL)
 		control_free(engine);
 	if (engine->base != NULL && engine->model != NULL)
-		sockets_free(engine);
+		stores_free(engine);
+	sockets_free(engine);
 	wishes_free(engine);
 	proc_bury(engine);
 	run_free_pools(engine);
@@ -337,7 +341,7 @@ int engine_run(const struct engine_options *options)
 		return 1;
 	engine->config_path = options->config_path;
 	engine->name = strdup(config->instance);
-	engine->lock_fd = engine->watch_fd = engine->child_fd = -1;
+	engine->lock_fd = engine->watch_fd = engine->stores_fd = engine->child_fd = -1;
 	engine->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	engine->started_at = clock_now();
 	engine->started_wall = clock_wall();

@@ -12,6 +12,7 @@
 #include "engine/output.h"
 #include "engine/reloads.h"
 #include "engine/sockets.h"
+#include "engine/stores.h"
 #include "engine/taking.h"
 #include "engine/versions.h"
 
@@ -302,6 +303,7 @@ void wishes_commit(struct engine *engine)
 		engine->config = config_ref_get(undertaking->config);
 		wishes_apply_supervisor(engine);
 	}
+	stores_commit(engine);
 	if (undertaking->kind == WISH_RELOAD && !undertaking->start)
 		sockets_commit(engine, undertaking->config->config);
 	else if (undertaking->kind == WISH_SCALE)
@@ -327,6 +329,7 @@ void wishes_undo(struct engine *engine, const struct order *order)
 		version_unref(runtime->next);
 		runtime->next = NULL;
 	}
+	stores_undo(engine);
 	if (!engine->undertaking.start)
 		sockets_undo(engine);
 	outcome_tell(engine, outcome);

@@ -268,6 +268,8 @@ void check_descriptors(const struct check *check)
 		each = PER_WORKER + (config_asks_server(pool) ? PER_ASKED : 0);
 		least += each * (pool->workers + config_surge(pool, pool->workers));
 		most += each * pool->max_processes;
+		least += pool->workers * pool->fd_store_max;
+		most += 2 * pool->workers * pool->fd_store_max; /* a rollout's own are added */
 	}
 	if (getrlimit(RLIMIT_NOFILE, &limit) == -1 || limit.rlim_max >= most)
 		return;

@@ -167,6 +167,7 @@ struct pool_spec {
 	uint64_t cpu_weight;	      /* 0 = unset */
 	struct output_spec stdout_to; /* key `stdout`, default capture */
 	struct output_spec stderr_to; /* key `stderr`, default: the same as stdout */
+	unsigned fd_store_max;	      /* default 0 = off */
 	struct success_codes success; /* key success_codes: "0 143 SIGTERM ..." adds to 0 */
 };
 

@@ -108,6 +108,12 @@ static void verify_ready(const struct config_verify_pool *verify)
 		     "fd:%d is the descriptor of '%s'; the sockets have 3 to %zu, so take a higher "
 		     "one",
 		     pool->ready_fd, pool->sockets[pool->ready_fd - 3], 2 + pool->n_sockets);
+	else if (pool->ready == READY_FD && pool->ready_fd >= 3 &&
+		 (size_t)pool->ready_fd < 3 + pool->n_sockets + pool->fd_store_max)
+		fail(verify, "ready",
+		     "fd:%d may be the descriptor of something that is kept (fd_store_max = %u): "
+		     "these follow the sockets, up to %zu, so take a higher one",
+		     pool->ready_fd, pool->fd_store_max, 2 + pool->n_sockets + pool->fd_store_max);
 	if (pool->ready == READY_DELAY && pool->handoff == HANDOFF_CHANNEL)
 		fail(verify, "ready",
 		     "with handoff = channel a worker gets its sockets once it is ready, which a "

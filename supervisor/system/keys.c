@@ -200,6 +200,9 @@ static const struct key keys[] = {
     {POOL(stderr_to, "stderr", type_output, "capture | inherit | null | journal | file:/PATH",
 	  UNSET, REPLACE, "where standard error goes"),
      DEFAULT("as stdout")},
+    {POOL(fd_store_max, "fd_store_max", type_number, "number", "0", NONE,
+	  "descriptors that a worker may have kept for its successor"),
+     RANGE("0", "256")},
     {POOL(success, "success_codes", type_success, "list of codes and signals", UNSET, NONE,
 	  "further ways to end that are no failure"),
      .info.range = "0 to 255, signal names", DEFAULT("0")},
@@ -207,8 +210,8 @@ static const struct key keys[] = {
 
 /* Promised, and not there yet. */
 static const char *const planned[] = {
-    "reuseport",     "live",   "live_interval", "live_timeout",
-    "live_failures", "canary", "fd_store_max",	"keep_generations",
+    "reuseport",     "live",   "live_interval",	   "live_timeout",
+    "live_failures", "canary", "keep_generations",
 };
 
 size_t keys_count(void)

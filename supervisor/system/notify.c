@@ -16,9 +16,8 @@
 #include "system/proc.h"
 
 enum {
-	NUMBER_MAX = 24,       /* characters of the longest value that is a number */
-	ERRNO_MAX = 4095,      /* the kernel's */
-	DESCRIPTORS_MAX = 253, /* SCM_MAX_FD: what one message can carry */
+	NUMBER_MAX = 24,  /* characters of the longest value that is a number */
+	ERRNO_MAX = 4095, /* the kernel's */
 };
 
 /* --- understanding --- */
@@ -117,6 +116,36 @@ static void take_number(struct notify_message *m, const char *key, size_t key_le
 	}
 }
 
+/* As systemd takes it, but that an empty one is none. */
+static void take_fdname(struct notify_message *m, const char *value, size_t len)
+{
+	if (len == 0 || len >= sizeof(m->fdname))
+		return;
+	for (size_t i = 0; i < len; i++)
+		if (value[i] < ' ' || value[i] > '~' || value[i] == ':')
+			return;
+	memcpy(m->fdname, value, len);
+	m->fdname[len] = '\0';
+	m->has_fdname = true;
+}
+
+/* The keys of the descriptor store. False: it is none of these. */
+static bool take_store(struct notify_message *m, const char *key, size_t key_len, const char *value,
+		       size_t len)
+{
+	if (is(key, key_len, "FDSTORE"))
+		m->fd_store |= is(value, len, "1");
+	else if (is(key, key_len, "FDSTOREREMOVE"))
+		m->fd_store_remove |= is(value, len, "1");
+	else if (is(key, key_len, "FDPOLL"))
+		m->fd_poll_off |= is(value, len, "0");
+	else if (is(key, key_len, "FDNAME"))
+		take_fdname(m, value, len);
+	else
+		return false;
+	return true;
+}
+
 static void take_line(struct notify_message *m, const char *line, size_t line_len)
 {
 	const char *equals = memchr(line, '=', line_len);
@@ -142,7 +171,7 @@ static void take_line(struct notify_message *m, const char *line, size_t line_le
 	} else if (is(line, key_len, "WATCHDOG")) {
 		m->watchdog |= is(value, len, "1");
 		m->watchdog_trigger |= is(value, len, "trigger");
-	} else {
+	} else if (!take_store(m, line, key_len, value, len)) {
 		take_number(m, line, key_len, value, len);
 	}
 }
@@ -189,8 +218,31 @@ int notify_open(int *ret_fd, char address[static NOTIFY_ADDRESS_MAX])
 	return 0;
 }
 
-/* Closes the descriptors that came along, and finds who sent it. False: nobody says. */
-static bool take_control(struct msghdr *header, struct notify_sender *sender)
+void notify_close_fds(struct notify_fds *fds)
+{
+	for (size_t i = 0; i < fds->n; i++)
+		fd_close_now(fds->list[i]);
+	fds->n = 0;
+}
+
+static void take_fds(const struct cmsghdr *c, struct notify_fds *fds)
+{
+	size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+	for (size_t i = 0; i < n; i++) {
+		int fd;
+
+		memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
+		if (fds->n < NOTIFY_FDS_MAX)
+			fds->list[fds->n++] = fd;
+		else
+			fd_close(fd);
+	}
+}
+
+/* Takes the descriptors that came along, and finds who sent it. False: nobody says. */
+static bool take_control(struct msghdr *header, struct notify_sender *sender,
+			 struct notify_fds *fds)
 {
 	bool found = false;
 
@@ -198,14 +250,7 @@ static bool take_control(struct msghdr *header, struct notify_sender *sender)
 		if (c->cmsg_level != SOL_SOCKET)
 			continue;
 		if (c->cmsg_type == SCM_RIGHTS) {
-			size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-			for (size_t i = 0; i < n; i++) {
-				int fd;
-
-				memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
-				fd_close(fd);
-			}
+			take_fds(c, fds);
 		} else if (c->cmsg_type == SCM_CREDENTIALS &&
 			   c->cmsg_len >= CMSG_LEN(sizeof(struct ucred))) {
 			struct ucred credentials;
@@ -220,12 +265,13 @@ static bool take_control(struct msghdr *header, struct notify_sender *sender)
 	return found;
 }
 
-int notify_receive(int fd, struct notify_message *ret_message, struct notify_sender *ret_sender)
+int notify_receive_fds(int fd, struct notify_message *ret_message, struct notify_sender *ret_sender,
+		       struct notify_fds *ret_fds)
 {
 	union {
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(sizeof(struct ucred)) +
-			   CMSG_SPACE(DESCRIPTORS_MAX * sizeof(int))];
+			   CMSG_SPACE(NOTIFY_FDS_MAX * sizeof(int))];
 	} control;
 	char data[NOTIFY_DATAGRAM_MAX];
 	struct iovec iov = {.iov_base = data, .iov_len = sizeof(data)};
@@ -242,15 +288,28 @@ int notify_receive(int fd, struct notify_message *ret_message, struct notify_sen
 	while (n == -1 && errno == EINTR);
 	if (n == -1)
 		return errno == EAGAIN ? 0 : -errno;
-	known = take_control(&header, &sender);
+	ret_fds->n = 0;
+	known = take_control(&header, &sender, ret_fds);
 	if (n > 0 && data[n - 1] == '\0')
 		n--; /* C programs that send the NUL too are forgiven */
 	if (!known || (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) || n == 0 ||
-	    memchr(data, '\0', (size_t)n) != NULL)
+	    memchr(data, '\0', (size_t)n) != NULL) {
+		notify_close_fds(ret_fds);
 		return -EBADMSG;
+	}
 	notify_parse(data, (size_t)n, ret_message);
 	*ret_sender = sender;
 	return 1;
+}
+
+int notify_receive(int fd, struct notify_message *ret_message, struct notify_sender *ret_sender)
+{
+	struct notify_fds fds;
+	int r = notify_receive_fds(fd, ret_message, ret_sender, &fds);
+
+	if (r == 1)
+		notify_close_fds(&fds);
+	return r;
 }
 
 bool notify_sender_belongs(const struct notify_sender *sender, pid_t worker, uid_t uid)

@@ -16,6 +16,8 @@ enum {
 	NOTIFY_ADDRESS_MAX = 64, /* "@handover/…" as in NOTIFY_SOCKET */
 	NOTIFY_DATAGRAM_MAX = 16 * 1024,
 	NOTIFY_STATUS_MAX = 256, /* what is kept of STATUS=, made printable */
+	NOTIFY_FDNAME_MAX = 256, /* of FDNAME=, with its NUL */
+	NOTIFY_FDS_MAX = 253,	 /* SCM_MAX_FD: what one message can carry */
 };
 
 /* What one datagram said. Flags for what was in it; values are only valid with their flag. */
@@ -34,6 +36,10 @@ struct notify_message {
 	int error;
 	bool has_inflight;
 	unsigned long inflight;
+	bool fd_store, fd_store_remove; /* keep what came along; forget what is kept as fdname */
+	bool fd_poll_off;		/* keep it also when it is dead */
+	bool has_fdname;
+	char fdname[NOTIFY_FDNAME_MAX]; /* printable ASCII without ':', not empty */
 	bool barrier; /* the descriptor that came with it is closed when the message is dropped */
 };
 
@@ -57,6 +63,18 @@ struct notify_sender {
  * before it has been returned by earlier calls).
  */
 int notify_receive(int fd, struct notify_message *ret_message, struct notify_sender *ret_sender);
+
+/* Descriptors that came along; each is close-on-exec, and -1 once somebody has taken it. */
+struct notify_fds {
+	int list[NOTIFY_FDS_MAX];
+	size_t n;
+};
+
+/* The same for who wants to keep some of them: with 1 they are the caller's, for
+ * notify_close_fds(). */
+int notify_receive_fds(int fd, struct notify_message *ret_message, struct notify_sender *ret_sender,
+		       struct notify_fds *ret_fds);
+void notify_close_fds(struct notify_fds *fds);
 
 /* Whose message it is: of the worker (pid, or a member of its session; a sender that is already
  * gone counts if its uid is uid). */

@@ -16,6 +16,10 @@ static void check_message(const struct notify_message *m)
 	FUZZ_RULE(m->has_extend ? m->extend_usec < USEC_INFINITY : m->extend_usec == 0);
 	FUZZ_RULE(m->has_watchdog_usec ? m->watchdog_usec < USEC_INFINITY : m->watchdog_usec == 0);
 	FUZZ_RULE(m->has_inflight || m->inflight == 0);
+	FUZZ_RULE(memchr(m->fdname, '\0', sizeof(m->fdname)) != NULL);
+	FUZZ_RULE(fuzz_is_printable(m->fdname, strlen(m->fdname)));
+	FUZZ_RULE(strchr(m->fdname, ':') == NULL && strchr(m->fdname, '\t') == NULL);
+	FUZZ_RULE(m->has_fdname == (m->fdname[0] != '\0'));
 }
 
 /* What stands behind it, or before it in lines of nobody's, changes nothing. */
@@ -39,7 +43,9 @@ static void check_neighbours(const uint8_t *data, size_t len, const struct notif
 		  m->watchdog == again.watchdog && m->watchdog_trigger == again.watchdog_trigger);
 	FUZZ_RULE(m->watchdog_usec == again.watchdog_usec && m->extend_usec == again.extend_usec &&
 		  m->mainpid == again.mainpid && m->error == again.error &&
-		  m->inflight == again.inflight);
+		  m->inflight == again.inflight && m->fd_store == again.fd_store &&
+		  m->fd_store_remove == again.fd_store_remove &&
+		  m->fd_poll_off == again.fd_poll_off && strcmp(m->fdname, again.fdname) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

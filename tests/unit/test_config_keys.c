@@ -266,9 +266,11 @@ static const struct row pool_rows[] = {
     {"success_codes = SIGFOO", NULL,
      "'SIGFOO' is neither an exit code between 0 and 255 nor a signal"},
 
+    {"fd_store_max = 0", "0", NULL},
+    {"fd_store_max = 256", "256", NULL},
+    {"fd_store_max = 257", NULL, "must be between 0 and 256, but is 257"},
     {"live = http:/x", NULL, "is not supported by this version"},
     {"canary = 1", NULL, "is not supported by this version"},
-    {"fd_store_max = 1", NULL, "is not supported by this version"},
     {"keep_generations = 1", NULL, "is not supported by this version"},
     {"drain_timout = 6s", NULL, "unknown key; did you mean 'drain_timeout'?"},
     {"Drain-Timeout = 6s", NULL, "unknown key; did you mean 'drain_timeout'?"},
@@ -591,7 +593,7 @@ static void test_items(void **state)
 
 	(void)state;
 	items = config_pool_items(reading.config, "api", &n);
-	assert_int_equal(n, 47);
+	assert_int_equal(n, 48);
 	assert_string_equal(items[0].key, "command");
 	assert_int_equal(items[0].effect, CONFIG_EFFECT_REPLACE);
 	for (i = 0; i < n; i++) {
@@ -617,7 +619,7 @@ static void test_key_table(void **state)
 	const struct key_info *infos = keys_all(&n);
 
 	(void)state;
-	assert_int_equal(n, 5 + 10 + 47);
+	assert_int_equal(n, 5 + 10 + 48);
 	for (i = 0; i < n; i++) {
 		assert_true(strlen(infos[i].name) > 0 && strlen(infos[i].name) < 49);
 		assert_true(strlen(infos[i].type) > 0);

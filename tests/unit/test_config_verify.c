@@ -273,6 +273,13 @@ static void test_cross_ready(void **state)
 		    "x.ini:5: [pool:api] ready: fd:3 is the descriptor of 'a'; the sockets have 3 "
 		    "to 3, so take a higher one\n");
 	assert_taken(SOCKET_A "[pool:api]\ncommand = x\nready = fd:4\nsockets = a\n");
+	assert_said(SOCKET_A "[pool:api]\ncommand = x\nready = fd:5\nsockets = a\n"
+			     "fd_store_max = 2\n",
+		    "x.ini:5: [pool:api] ready: fd:5 may be the descriptor of something that is "
+		    "kept (fd_store_max = 2): these follow the sockets, up to 5, so take a higher "
+		    "one\n");
+	assert_taken(SOCKET_A "[pool:api]\ncommand = x\nready = fd:6\nsockets = a\n"
+			      "fd_store_max = 2\n");
 	assert_said("[pool:api]\ncommand = x\nready = delay:30s\n",
 		    "x.ini:3: [pool:api] ready: a worker would be ready after 30 s, but "
 		    "start_timeout is 30 s\n");

@@ -2,7 +2,10 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
 
 #include "base/fd.h"
 
@@ -76,10 +79,44 @@ static void test_count_free(void **state)
 	fd_close(first);
 }
 
+/* What the network has not taken yet must not hold up whoever closes the last descriptor. */
+static void test_close_now(void **state)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET,
+				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(address);
+	static char data[1 << 20];
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
+	    fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), peer;
+	struct timespec begin, end;
+	(void)state;
+
+	assert_int_equal(bind(listener, (struct sockaddr *)&address, len), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &len), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, len), 0);
+	peer = accept(listener, NULL, NULL); /* who never reads */
+	assert_int_equal(fd_set_nonblock(fd), 0);
+	while (write(fd, data, sizeof(data)) > 0)
+		continue;
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER,
+				    &(struct linger){.l_onoff = 1, .l_linger = 20},
+				    sizeof(struct linger)),
+			 0);
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	assert_int_equal(fd_close_now(fd), -1);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	assert_true(end.tv_sec - begin.tv_sec < 10);
+	assert_int_equal(fd_close_now(-1), -1);
+	assert_int_equal(fd_close_now(listener), -1);
+	close(peer);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_park_moves_up),
+	    cmocka_unit_test(test_close_now),
 	    cmocka_unit_test(test_park_without_room),
 	    cmocka_unit_test(test_count_free),
 	};

@@ -16,6 +16,7 @@ struct row {
 	struct notify_message expected;
 };
 
+#define NAMED(words)  .has_fdname = true, .fdname = (words)
 #define STATUS(words) .has_status = true, .status = (words)
 
 static const struct row rows[] = {
@@ -39,7 +40,12 @@ static const struct row rows[] = {
     {"WATCHDOG=1", {.watchdog = true}},
     {"WATCHDOG=trigger", {.watchdog_trigger = true}},
     {"WATCHDOG=triggered", {.watchdog = false}},
-    {"FDSTORE=1\nFDNAME=x\nUNKNOWN=y\nREADY=1", {.ready = true}},
+    {"FDSTORE=1\nFDNAME=x\nUNKNOWN=y\nREADY=1", {.ready = true, .fd_store = true, NAMED("x")}},
+    {"FDSTOREREMOVE=1\nFDNAME=a b/c", {.fd_store_remove = true, NAMED("a b/c")}},
+    {"FDSTORE=1\nFDPOLL=0", {.fd_store = true, .fd_poll_off = true}},
+    {"FDSTORE=0\nFDPOLL=1\nFDSTOREREMOVE=2\nFDSTORED=1", {.ready = false}},
+    {"FDNAME=a:b\nFDNAME=\nFDNAME=\xc3\xa4\nFDNAME=a\tb", {.ready = false}},
+    {"FDNAME=first\nFDNAME=last\nFDNAME=a:b", {NAMED("last")}},
     {"STATUS=", {STATUS("")}},
     {"STATUS=serving 12 of 30", {STATUS("serving 12 of 30")}},
     {"STATUS=a=b=c", {STATUS("a=b=c")}},
@@ -78,16 +84,18 @@ static const struct row rows[] = {
 static void assert_same(const char *what, const struct notify_message *a,
 			const struct notify_message *b)
 {
-	bool same = a->ready == b->ready && a->stopping == b->stopping &&
-		    a->reloading == b->reloading && a->has_status == b->has_status &&
-		    strcmp(a->status, b->status) == 0 && a->watchdog == b->watchdog &&
-		    a->watchdog_trigger == b->watchdog_trigger &&
-		    a->has_watchdog_usec == b->has_watchdog_usec &&
-		    a->watchdog_usec == b->watchdog_usec && a->has_extend == b->has_extend &&
-		    a->extend_usec == b->extend_usec && a->has_mainpid == b->has_mainpid &&
-		    a->mainpid == b->mainpid && a->has_errno == b->has_errno &&
-		    a->error == b->error && a->has_inflight == b->has_inflight &&
-		    a->inflight == b->inflight && a->barrier == b->barrier;
+	bool same =
+	    a->ready == b->ready && a->stopping == b->stopping && a->reloading == b->reloading &&
+	    a->has_status == b->has_status && strcmp(a->status, b->status) == 0 &&
+	    a->watchdog == b->watchdog && a->watchdog_trigger == b->watchdog_trigger &&
+	    a->has_watchdog_usec == b->has_watchdog_usec && a->watchdog_usec == b->watchdog_usec &&
+	    a->has_extend == b->has_extend && a->extend_usec == b->extend_usec &&
+	    a->has_mainpid == b->has_mainpid && a->mainpid == b->mainpid &&
+	    a->has_errno == b->has_errno && a->error == b->error &&
+	    a->has_inflight == b->has_inflight && a->inflight == b->inflight &&
+	    a->barrier == b->barrier && a->fd_store == b->fd_store &&
+	    a->fd_store_remove == b->fd_store_remove && a->fd_poll_off == b->fd_poll_off &&
+	    a->has_fdname == b->has_fdname && strcmp(a->fdname, b->fdname) == 0;
 
 	if (!same)
 		fail_msg("'%s' was understood as status '%s' ready %d", what, a->status, a->ready);
@@ -180,6 +188,10 @@ static void assert_sound(const struct notify_message *m)
 					 : m->watchdog_usec == 0);
 	assert_true(m->has_extend ? m->extend_usec < USEC_INFINITY : m->extend_usec == 0);
 	assert_true(m->has_inflight || m->inflight == 0);
+	assert_true(memchr(m->fdname, '\0', sizeof(m->fdname)) != NULL);
+	assert_true(m->has_fdname == (m->fdname[0] != '\0'));
+	for (const char *p = m->fdname; *p != '\0'; p++)
+		assert_true(*p >= ' ' && *p <= '~' && *p != ':');
 }
 
 static size_t mutate(uint64_t *seed, char *data, size_t len, size_t max)
@@ -367,6 +379,35 @@ static void test_descriptors_are_closed(void **state)
 	close_pair(&pair);
 }
 
+static void test_descriptors_are_given_on(void **state)
+{
+	struct pair pair = open_pair();
+	struct notify_message message;
+	struct notify_sender sender;
+	struct notify_fds fds;
+	int before = proc_count_fds();
+	(void)state;
+
+	send_with_descriptors(&pair, "FDSTORE=1\nFDNAME=x", 0, 253);
+	send_with_descriptors(&pair, "X\0", 0, 5);
+	say(&pair, "READY=1\0X", 9);
+	assert_int_equal(notify_receive_fds(pair.receiver, &message, &sender, &fds), 1);
+	assert_true(message.fd_store && message.has_fdname);
+	assert_int_equal(fds.n, 253);
+	for (size_t n = 0; n < fds.n; n++)
+		assert_int_equal(fcntl(fds.list[n], F_GETFD), FD_CLOEXEC);
+	fd_close(fds.list[7]);
+	fds.list[7] = -1; /* taken */
+	notify_close_fds(&fds);
+	assert_int_equal(proc_count_fds(), before);
+	assert_int_equal(notify_receive_fds(pair.receiver, &message, &sender, &fds), 1);
+	assert_int_equal(fds.n, 5);
+	notify_close_fds(&fds);
+	assert_int_equal(notify_receive_fds(pair.receiver, &message, &sender, &fds), -EBADMSG);
+	assert_int_equal(proc_count_fds(), before);
+	close_pair(&pair);
+}
+
 static void test_libsystemd_speaks_to_us(void **state)
 {
 	struct pair pair = open_pair();
@@ -429,6 +470,7 @@ int main(void)
 	    cmocka_unit_test(test_receive),
 	    cmocka_unit_test(test_bad_datagrams),
 	    cmocka_unit_test(test_descriptors_are_closed),
+	    cmocka_unit_test(test_descriptors_are_given_on),
 	    cmocka_unit_test(test_libsystemd_speaks_to_us),
 	    cmocka_unit_test(test_sender),
 	};
