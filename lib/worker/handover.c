@@ -226,6 +226,7 @@ static void release(struct handover *handover)
 {
 	page_free(handover);
 	sockets_free(handover);
+	sockets_free_list(&handover->stored, &handover->n_stored);
 	close_descriptors(handover);
 	pthread_mutex_destroy(&handover->lock);
 	free(handover);

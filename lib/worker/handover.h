@@ -98,6 +98,33 @@ int handover_socket_name(struct handover *handover, size_t n, char *name, size_t
 int handover_finish_listener(int listener, uint64_t limit, void (*accepted)(int fd, void *arg),
 			     void *arg);
 
+/* ---- what outlives the worker ---- */
+
+enum {
+	/* Kept also when it is dead: a pipe whose other end is closed, a connection that has ended.
+	 * Without it that is noticed, and it is dropped. */
+	HANDOVER_KEEP_DEAD = 1 << 0,
+};
+
+/*
+ * The master keeps a copy of fd, for the next worker in this one's place: after a reload, a restart
+ * or a crash. fd stays the caller's. Names are printable ASCII without colons, 1 to 255 characters;
+ * several descriptors may have one, and one that is kept already is not kept twice. How many there
+ * can be says fd_store_max of the pool: what is more is dropped, and the master logs that. Waits if
+ * the master is busy. 0; -EINVAL: flags or name; -EBADF: fd; -errno.
+ */
+int handover_store(struct handover *handover, const char *name, int fd, unsigned flags);
+/* What is kept under that name is not any more. 0 or -errno. */
+int handover_unstore(struct handover *handover, const char *name);
+/*
+ * What a former worker had kept under that name (NULL: the first that is left): the caller's from
+ * then on, and still kept. Of several of one name, each call gives another. 0; -ENOENT: there is
+ * none, or none left. What is not asked for is closed by handover_close().
+ */
+int handover_stored(struct handover *handover, const char *name, int *ret_fd);
+/* The name of the n-th, from 0, given away or not: as handover_socket_name(). */
+int handover_stored_name(struct handover *handover, size_t n, char *name, size_t size);
+
 /* ---- what the worker says ---- */
 
 /* It serves, or (handoff = channel) would if it had its sockets. status as in handover_status(), or

@@ -87,6 +87,8 @@ struct handover {
 	bool complete; /* all sockets are known */
 	struct worker_socket *sockets;
 	size_t n_sockets;
+	struct worker_socket *stored; /* what a former worker had kept */
+	size_t n_stored;
 	worker_callback *callback;
 	void *callback_arg;
 	unsigned untold; /* bits of enum handover_event that the callback has to hear of */
@@ -118,17 +120,22 @@ void channel_read(struct handover *handover);
 int channel_say_ready(struct handover *handover);
 
 /* ---- handover_sockets.c ---- */
-/* Takes inherited ones over. 0 or -errno. */
+/* Takes inherited ones over, and what was kept for us. 0 or -errno. */
 int sockets_inherit(struct handover *handover);
 /* A set that came: takes the descriptors over, whatever happens. Lock held. */
 void sockets_set(struct handover *handover, const struct worker_message *message, int *fds,
 		 size_t n_fds);
 void sockets_free(struct handover *handover);
+/* Gives the first of that name away (NULL: of any). 0, -ENOENT, or -EALREADY: it was given away. */
+int sockets_take(struct worker_socket *list, size_t n, const char *name, int *ret_fd);
+void sockets_free_list(struct worker_socket **list, size_t *n);
 
 /* ---- handover_notify.c ---- */
 int notify_find(struct handover *handover);
 /* Feeds the watchdog if it is time. When it is time again; UINT64_MAX: never. */
 uint64_t notify_feed(struct handover *handover);
+/* Says text; fd (-1: none) goes along. 0 or -errno. */
+int notify_send(const struct handover *handover, int flags, const char *text, size_t len, int fd);
 
 /* ---- handover_page.c ---- */
 int page_new(struct handover *handover);

@@ -31,27 +31,51 @@ int notify_find(struct handover *handover)
 	return 0;
 }
 
+int notify_send(const struct handover *handover, int flags, const char *text, size_t len, int fd)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(fd))];
+	} control = {.bytes = {0}};
+	struct sockaddr_un address = handover->notify_address;
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)text, .iov_len = len};
+	struct msghdr header = {.msg_name = &address,
+				.msg_namelen = handover->notify_len,
+				.msg_iov = &iov,
+				.msg_iovlen = 1};
+	struct cmsghdr *c;
+	ssize_t n;
+
+	if (handover->notify == -1)
+		return 0;
+	if (fd != -1) {
+		header.msg_control = &control;
+		header.msg_controllen = sizeof(control);
+		c = CMSG_FIRSTHDR(&header);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(fd));
+		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	}
+	do
+		n = sendmsg(handover->notify, &header, flags | MSG_NOSIGNAL);
+	while (n == -1 && errno == EINTR);
+	return n == -1 ? -errno : 0;
+}
+
 __attribute__((format(printf, 3, 4))) static int notify_say(const struct handover *handover,
 							    int flags, const char *format, ...)
 {
 	char text[STATUS_MAX + 64];
-	ssize_t n;
 	va_list args;
 	int len;
 
-	if (handover->notify == -1)
-		return 0;
 	va_start(args, format);
 	len = vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	if (len < 0 || (size_t)len >= sizeof(text))
 		return -EMSGSIZE;
-	do
-		n = sendto(handover->notify, text, (size_t)len, flags | MSG_NOSIGNAL,
-			   (const struct sockaddr *)&handover->notify_address,
-			   handover->notify_len);
-	while (n == -1 && errno == EINTR);
-	return n == -1 ? -errno : 0;
+	return notify_send(handover, flags, text, (size_t)len, -1);
 }
 
 /* One line of at most STATUS_MAX bytes, not cut off inside a character. */

@@ -19,13 +19,18 @@ static void socket_free(struct worker_socket *sock)
 	free(sock->name);
 }
 
+void sockets_free_list(struct worker_socket **list, size_t *n)
+{
+	for (size_t i = 0; i < *n; i++)
+		socket_free(&(*list)[i]);
+	free(*list);
+	*list = NULL;
+	*n = 0;
+}
+
 void sockets_free(struct handover *handover)
 {
-	for (size_t n = 0; n < handover->n_sockets; n++)
-		socket_free(&handover->sockets[n]);
-	free(handover->sockets);
-	handover->sockets = NULL;
-	handover->n_sockets = 0;
+	sockets_free_list(&handover->sockets, &handover->n_sockets);
 }
 
 /* O_NONBLOCK is shared by all holders: set where it is missing, never cleared. Descriptors that are
@@ -61,23 +66,25 @@ static void close_all(const int *fds, size_t n)
 
 /* ---- inherited ---- */
 
-static int sockets_adopt(struct handover *handover, size_t count, char *names)
+/* So many descriptors from first on, with the next of these names. */
+static int sockets_adopt(struct worker_socket **list, size_t *n, int first, size_t count,
+			 char **names)
 {
-	handover->sockets = calloc(count, sizeof(*handover->sockets));
-	if (handover->sockets == NULL)
+	*list = calloc(count + 1, sizeof(**list));
+	if (*list == NULL)
 		return -ENOMEM;
-	for (size_t n = 0; n < count; n++) {
-		const char *name = strsep(&names, ":");
-		int r = socket_prepare(SOCKETS_FIRST + (int)n);
+	for (size_t i = 0; i < count; i++) {
+		const char *name = strsep(names, ":");
+		int fd = first + (int)i, r = socket_prepare(fd);
 
 		if (r < 0)
 			return r;
-		handover->sockets[n] = (struct worker_socket){
+		(*list)[i] = (struct worker_socket){
 		    .name = strdup(name != NULL && name[0] != '\0' ? name : "unknown"),
-		    .fd = SOCKETS_FIRST + (int)n,
-		    .cookie = socket_cookie(SOCKETS_FIRST + (int)n)};
-		handover->n_sockets++;
-		if (handover->sockets[n].name == NULL)
+		    .fd = fd,
+		    .cookie = socket_cookie(fd)};
+		++*n;
+		if ((*list)[i].name == NULL)
 			return -ENOMEM;
 	}
 	return 0;
@@ -87,7 +94,8 @@ int sockets_inherit(struct handover *handover)
 {
 	uint64_t count = worker_environment("LISTEN_FDS", SOCKETS_INHERITED_MAX);
 	const char *names = getenv("LISTEN_FDNAMES"), *way = getenv("HANDOVER_HANDOFF");
-	char *copy;
+	uint64_t stored = worker_environment("HANDOVER_STORED", SOCKETS_INHERITED_MAX);
+	char *copy, *rest;
 	int r;
 
 	handover->complete =
@@ -95,10 +103,16 @@ int sockets_inherit(struct handover *handover)
 	/* another process's pid: the variables were inherited, and the descriptors are not ours */
 	if (count == 0 || worker_environment("LISTEN_PID", INT32_MAX) != (uint64_t)getpid())
 		return 0;
-	copy = strdup(names != NULL ? names : "");
+	rest = copy = strdup(names != NULL ? names : "");
 	if (copy == NULL)
 		return -ENOMEM;
-	r = sockets_adopt(handover, (size_t)count, copy);
+	if (stored > count)
+		stored = count;
+	r = sockets_adopt(&handover->sockets, &handover->n_sockets, SOCKETS_FIRST,
+			  (size_t)(count - stored), &rest);
+	if (r == 0)
+		r = sockets_adopt(&handover->stored, &handover->n_stored,
+				  SOCKETS_FIRST + (int)(count - stored), (size_t)stored, &rest);
 	free(copy);
 	return r;
 }
@@ -169,20 +183,18 @@ void sockets_set(struct handover *handover, const struct worker_message *message
 
 /* ---- asking for them ---- */
 
-static int socket_take(struct handover *handover, const char *name, int *ret_fd)
+int sockets_take(struct worker_socket *list, size_t n, const char *name, int *ret_fd)
 {
 	int r = -ENOENT;
 
-	for (size_t n = 0; n < handover->n_sockets; n++) {
-		struct worker_socket *sock = &handover->sockets[n];
-
-		if (name != NULL && strcmp(sock->name, name) != 0)
+	for (size_t i = 0; i < n; i++) {
+		if (name != NULL && strcmp(list[i].name, name) != 0)
 			continue;
 		r = -EALREADY;
-		if (sock->fd == -1)
+		if (list[i].fd == -1)
 			continue;
-		*ret_fd = sock->fd;
-		sock->fd = -1;
+		*ret_fd = list[i].fd;
+		list[i].fd = -1;
 		return 0;
 	}
 	return r;
@@ -199,7 +211,7 @@ static int socket_try(struct handover *handover, const char *name, int *ret_fd)
 	/* the probe socket is there from the start: by it the worker becomes ready for the others
 	 */
 	if (handover->complete || (name != NULL && strcmp(name, SOCKET_PROBE) == 0))
-		r = socket_take(handover, name, ret_fd);
+		r = sockets_take(handover->sockets, handover->n_sockets, name, ret_fd);
 	else if (atomic_load(&handover->draining))
 		r = -ESHUTDOWN;
 	pthread_mutex_unlock(&handover->lock);

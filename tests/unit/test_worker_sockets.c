@@ -52,6 +52,11 @@ static void test_nobody_supervises(void **state)
 	assert_int_equal(fd, -7);
 	assert_int_equal(handover_has_socket(NULL, "web"), 0);
 	assert_int_equal(handover_socket_name(NULL, 0, name, sizeof(name)), -ENOENT);
+	assert_int_equal(handover_store(NULL, "x", 0, 0), 0);
+	assert_int_equal(handover_unstore(NULL, "x"), 0);
+	assert_int_equal(handover_stored(NULL, "x", &fd), -ENOENT);
+	assert_int_equal(handover_stored_name(NULL, 0, name, sizeof(name)), -ENOENT);
+	assert_int_equal(fd, -7);
 	handover_begin(NULL);
 	handover_end(NULL);
 	assert_int_equal(handover_inflight(NULL), 0);
@@ -105,6 +110,94 @@ static void test_inherited(void **state)
 	assert_int_equal(descriptors(), before);
 	for (int n = 0; n < 3; n++)
 		close(FIRST_FD + n), close(fds[n]);
+}
+
+/* Behind the sockets; with `handoff = channel` alone. */
+static void test_what_was_kept(void **state)
+{
+	int fds[3] = {listening_high(), listening_high(), listening_high()}, fd, before;
+	struct handover *handover;
+	char name[8];
+
+	(void)state;
+	master_forget_environment();
+	bequeath(3, fds, "web:cache:cache");
+	before = descriptors();
+	setenv("HANDOVER_STORED", "2", 1);
+	assert_int_equal(handover_open(0, &handover), 0);
+	assert_int_equal(handover_has_socket(handover, "cache"), 0);
+	assert_int_equal(handover_stored(handover, "web", &fd), -ENOENT);
+	assert_int_equal(handover_socket(handover, NULL, 0, &fd), 0);
+	assert_int_equal(fd, FIRST_FD);
+	assert_int_equal(handover_socket(handover, NULL, 0, &fd), -EALREADY);
+	assert_int_equal(handover_stored_name(handover, 1, name, sizeof(name)), 5);
+	assert_string_equal(name, "cache");
+	assert_int_equal(handover_stored_name(handover, 2, name, sizeof(name)), -ENOENT);
+	assert_int_equal(handover_stored(handover, "cache", &fd), 0);
+	assert_int_equal(fd, FIRST_FD + 1);
+	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	assert_int_equal(handover_stored(handover, NULL, &fd), 0);
+	assert_int_equal(fd, FIRST_FD + 2);
+	assert_int_equal(handover_stored(handover, "cache", &fd), -ENOENT);
+	handover_close(handover);
+	assert_int_equal(descriptors(), before);
+	/* more than there are; and what systemd leaves open */
+	setenv("HANDOVER_STORED", "9", 1);
+	assert_int_equal(handover_open(0, &handover), 0);
+	assert_int_equal(handover_socket(handover, NULL, 0, &fd), -ENOENT);
+	assert_int_equal(handover_stored(handover, "web", &fd), 0);
+	handover_close(handover); /* closes what was not asked for */
+	assert_int_equal(descriptors(), before - 2);
+	for (int n = 1; n < 3; n++)
+		assert_int_equal(dup2(fds[n], FIRST_FD + n), FIRST_FD + n);
+	unsetenv("HANDOVER_STORED");
+	assert_int_equal(handover_open(0, &handover), 0);
+	assert_int_equal(handover_stored(handover, NULL, &fd), -ENOENT);
+	assert_int_equal(handover_stored(handover, "cache", &fd), 0);
+	assert_int_equal(fd, FIRST_FD + 1);
+	close(fd);
+	handover_close(handover);
+	close(FIRST_FD);
+	for (int n = 0; n < 3; n++)
+		close(fds[n]);
+}
+
+static void test_having_something_kept(void **state)
+{
+	struct master master;
+	struct handover *handover;
+	char longest[256], text[512];
+	int fd = listening(), got;
+
+	(void)state;
+	master_open(&master, "inherit");
+	assert_int_equal(handover_open(0, &handover), 0);
+	assert_int_equal(handover_store(handover, "cache", fd, 0), 0);
+	got = -1;
+	assert_int_equal(channel_receive(master.notify, master.text, &got), 22);
+	master.text[22] = '\0';
+	assert_string_equal(master.text, "FDSTORE=1\nFDNAME=cache");
+	assert_true(got != -1 && same_socket(got, fd));
+	close(got);
+	assert_int_equal(handover_store(handover, "a b", fd, HANDOVER_KEEP_DEAD), 0);
+	assert_string_equal(master_notified(&master), "FDSTORE=1\nFDNAME=a b\nFDPOLL=0");
+	assert_int_equal(handover_unstore(handover, "cache"), 0);
+	assert_string_equal(master_notified(&master), "FDSTOREREMOVE=1\nFDNAME=cache");
+	memset(longest, 'x', 255);
+	longest[255] = '\0';
+	assert_int_equal(handover_unstore(handover, longest), 0);
+	snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=%s", longest);
+	assert_string_equal(master_notified(&master), text);
+	assert_int_equal(handover_store(handover, "a:b", fd, 0), -EINVAL);
+	assert_int_equal(handover_store(handover, "", fd, 0), -EINVAL);
+	assert_int_equal(handover_store(handover, "a\nREADY=1", fd, 0), -EINVAL);
+	assert_int_equal(handover_store(handover, "a", fd, 2), -EINVAL);
+	assert_int_equal(handover_store(handover, "a", -1, 0), -EBADF);
+	assert_int_equal(handover_unstore(handover, "a:b"), -EINVAL);
+	assert_string_equal(master_notified(&master), "");
+	handover_close(handover);
+	close(fd);
+	master_close(&master);
 }
 
 static void test_what_was_not_asked_for_is_closed(void **state)
@@ -300,6 +393,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_nobody_supervises),
 	    cmocka_unit_test(test_inherited),
+	    cmocka_unit_test(test_what_was_kept),
+	    cmocka_unit_test(test_having_something_kept),
 	    cmocka_unit_test(test_what_was_not_asked_for_is_closed),
 	    cmocka_unit_test(test_environments_that_are_wrong),
 	    cmocka_unit_test(test_sent),

@@ -38,7 +38,8 @@ static inline void master_forget_environment(void)
 	static const char *const names[] = {
 	    "NOTIFY_SOCKET",  "LISTEN_PID",	  "LISTEN_FDS",
 	    "LISTEN_FDNAMES", "HANDOVER_CHANNEL", "WATCHDOG_USEC",
-	    "WATCHDOG_PID",   "HANDOVER_HANDOFF", "HANDOVER_DRAIN_TIMEOUT_USEC"};
+	    "WATCHDOG_PID",   "HANDOVER_HANDOFF", "HANDOVER_DRAIN_TIMEOUT_USEC",
+	    "HANDOVER_STORED"};
 
 	for (size_t n = 0; n < sizeof(names) / sizeof(names[0]); n++)
 		unsetenv(names[n]);
