@@ -3,6 +3,7 @@ package handover
 import (
 	"net"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -27,13 +28,33 @@ func newNotifier(address string) (*notifier, error) {
 }
 
 // send sends the assignments as one datagram.
-func (n *notifier) send(assignments ...string) error {
+func (n *notifier) send(assignments ...string) error { return n.sendWith(-1, assignments...) }
+
+// sendWith sends them with a descriptor, unless that is negative.
+func (n *notifier) sendWith(fd int, assignments ...string) error {
 	if n.conn == nil {
 		return nil
 	}
 	if err := n.conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
 		return err
 	}
-	_, err := n.conn.Write([]byte(strings.Join(assignments, "\n")))
-	return err
+	text := []byte(strings.Join(assignments, "\n"))
+	if fd < 0 {
+		_, err := n.conn.Write(text)
+		return err
+	}
+	// WriteMsgUnix refuses a socket that is connected.
+	raw, err := n.conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var sent error
+	err = raw.Write(func(to uintptr) bool {
+		sent = syscall.Sendmsg(int(to), text, syscall.UnixRights(fd), nil, syscall.MSG_NOSIGNAL)
+		return sent != syscall.EAGAIN && sent != syscall.EINTR
+	})
+	if err != nil {
+		return err
+	}
+	return sent
 }

@@ -22,6 +22,7 @@ type sockets struct {
 	mu     sync.Mutex
 	free   []socket
 	opened []string // the names of those in use
+	stored []stored
 }
 
 type socket struct {
@@ -45,9 +46,14 @@ func newSockets(byHand []address) (*sockets, error) {
 		return nil, err
 	}
 	s.given = true
+	listening := len(names) - storedCount(len(names))
 	for i, name := range names {
 		fd, name := firstDescriptor+i, name
 		syscall.CloseOnExec(fd)
+		if i >= listening {
+			s.stored = append(s.stored, stored{name, fd})
+			continue
+		}
 		s.free = append(s.free, socket{name, func() (net.Listener, error) {
 			l, err := newListener(fd, name)
 			if err != nil {

@@ -45,6 +45,9 @@ class Worker {
   // socket returns what server.listen() takes for the socket of that name (none: the only one). It is shared with others.
   socket(name) { return this.sockets.take(name); }
 
+  // stored returns the descriptors that former workers had kept under that name (FDSTORE=1; Node has no way to send one).
+  stored(name) { return this.sockets.stored(name); }
+
   // serve adds a net.Server. At a drain it accepts no more, then drain() finishes what there is; stop() cuts off what has not.
   // Without a name it answers on the probe socket as well, if there is one.
   serve(server, { name, drain = () => {}, stop = () => {} } = {}) {

@@ -28,8 +28,12 @@ class Sockets {
   constructor(env, byHand) {
     this.given = Boolean(env.LISTEN_FDS);
     this.opened = [];
+    const all = this.given ? announced(env).map((name, i) => ({ name, fd: FIRST_DESCRIPTOR + i })) : [];
+    // The last ones are no sockets, but were kept for us.
+    const kept = Math.min(Math.max(Number.parseInt(env.HANDOVER_STORED, 10) || 0, 0), all.length);
+    this.kept = all.splice(all.length - kept, kept);
     this.free = this.given
-      ? announced(env).map((name, i) => ({ name, options: { fd: FIRST_DESCRIPTOR + i, backlog: BACKLOG } }))
+      ? all.map(({ name, fd }) => ({ name, options: { fd, backlog: BACKLOG } }))
       : Object.entries(byHand).map(([name, options]) => ({ name, options }));
   }
 
@@ -46,6 +50,13 @@ class Sockets {
   }
 
   has(name) { return this.free.some((socket) => socket.name === name); }
+
+  // stored returns the descriptors that a former worker had kept under that name, once.
+  stored(name) {
+    const taken = this.kept.filter((each) => each.name === name);
+    this.kept = this.kept.filter((each) => each.name !== name);
+    return taken.map((each) => each.fd);
+  }
 
   missing(name) {
     const all = [...this.free.map((socket) => socket.name), ...this.opened].join(' ');

@@ -240,3 +240,35 @@ def test_the_ready_descriptor_is_none_of_them(handover, ready, code):
     if code:
         assert (f"[pool:api] ready: {ready} may be the descriptor of something that is kept (fd_store_max = 8): these follow the sockets, up "
                 "to 11, so take a higher one") in checked.stderr
+
+
+def test_a_worker_with_the_package_for_python(handover):
+    h = handover()
+    program = h.path("worker.py")
+    with open(program, "w", encoding="utf-8") as file:
+        file.write("""import os, sys
+sys.path.insert(0, %r)
+import handover
+worker = handover.Worker()
+found = worker.stored("cache")
+if found:
+    text = os.pread(found[0], 100, 0).decode()
+else:
+    text, fd = "filled by %%d" %% os.getpid(), os.memfd_create("cache")
+    os.write(fd, text.encode())
+    worker.store("cache", fd)
+    worker.store("cache", fd)
+worker.notify("STATUS=" + text)
+sys.exit(worker.run())
+""" % os.path.join(ROOT, "lib/python"))
+    h.pool("api", f"{sys.executable} {program}", fd_store_max=1)
+    h.start()
+    first = h.pids()[0]
+    for _ in range(2):
+        h.wait(lambda: [w["status"] for w in h.workers(state="serving")] == [f"filled by {first}"], "its status")
+        killed = h.pids()[0]
+        os.kill(killed, 9)
+        h.wait(lambda: set(h.pids()) - {killed}, "its successor")
+    h.good_reload(wait="drained")
+    h.wait(lambda: [w["status"] for w in h.workers(state="serving")] == [f"filled by {first}"], "its status")
+    assert stored(h) == [(0, "cache", "memfd", 1)]

@@ -43,6 +43,16 @@ test('announced sockets', () => {
   }
 });
 
+test('what was kept is no socket', () => {
+  const env = { LISTEN_PID: String(process.pid), LISTEN_FDS: '4', LISTEN_FDNAMES: 'web:cache:raw:cache' };
+  for (const [kept, sockets, found] of [['3', 1, [4, 6]], ['0', 4, []], [undefined, 4, []], ['-1', 4, []], ['9', 0, [4, 6]]]) {
+    const all = new Sockets({ ...env, HANDOVER_STORED: kept }, {});
+    assert.strictEqual(all.free.length, sockets);
+    assert.deepStrictEqual(all.stored('cache'), found);
+    assert.deepStrictEqual(all.stored('cache'), []);
+  }
+});
+
 test('sockets are given once', () => {
   const sockets = new Sockets({}, { grpc: { port: 1 }, admin: { port: 2 } });
   assert.throws(() => sockets.take('web'), /there is no socket "web"; there are: grpc admin/);

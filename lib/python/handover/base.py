@@ -55,7 +55,23 @@ class BaseWorker:
         """Is there such a socket, and not in use yet? "probe": over that one we are asked whether we are well."""
         return self.sockets.has(name)
 
+    def stored(self, name):
+        """The descriptors that former workers had kept under that name, in a list, once: they are the caller's from then on,
+        and still kept. socket.socket(fileno=fd) makes a connection of one, open(fd, "rb") a file."""
+        return self.sockets.take_stored(name)
+
     # saying
+
+    def store(self, name, file):
+        """Has the supervisor keep a copy of a descriptor, or of what has a fileno(), for the next worker in this one's place:
+        after a reload, a restart or a crash. Several may have one name; one that is kept already is not kept twice. How many
+        there can be says fd_store_max of the pool. A connection that is kept does not end for its peer when it is closed here:
+        call its shutdown() before."""
+        self.notifier.send_with(file if isinstance(file, int) else file.fileno(), "FDSTORE=1", f"FDNAME={stored_name(name)}")
+
+    def unstore(self, name):
+        """What is kept under that name is not any more."""
+        self.notifier.send("FDSTOREREMOVE=1", f"FDNAME={stored_name(name)}")
 
     def call(self, name):
         """A context manager: a call is in flight. Its name is for the report of what had not finished."""
@@ -161,6 +177,12 @@ class BaseWorker:
         """One write a line, also from several threads at once."""
         sys.stderr.write(f"{os.path.basename(sys.argv[0])}: {text}\n")
         sys.stderr.flush()
+
+
+def stored_name(name):
+    if not 1 <= len(name) <= 255 or any(not " " <= c <= "~" or c == ":" for c in name):
+        raise ValueError(f"{name!r} is not made of 1 to 255 printable ASCII characters without colons")
+    return name
 
 
 def foreign_threads():

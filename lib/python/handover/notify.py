@@ -18,3 +18,8 @@ class Notifier:
         """All in one datagram."""
         if self.sock:
             self.sock.send("\n".join(assignments).encode())
+
+    def send_with(self, fd, *assignments):
+        """The same with a descriptor."""
+        if self.sock:
+            socket.send_fds(self.sock, ["\n".join(assignments).encode()], [fd])

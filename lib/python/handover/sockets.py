@@ -12,12 +12,14 @@ class SocketError(Exception):
 
 class Sockets:
     def __init__(self, environment, by_hand):
-        self.opened = []
+        self.opened, self.kept = [], []
         self.given = bool(environment.get("LISTEN_FDS"))
         if self.given:
-            self.free = list(enumerate(announced(environment), FIRST_DESCRIPTOR))
-            for fd, _ in self.free:
+            every = list(enumerate(announced(environment), FIRST_DESCRIPTOR))
+            for fd, _ in every:
                 os.set_inheritable(fd, False)
+            listening = max(len(every) - stored_count(environment), 0)
+            self.free, self.kept = every[:listening], every[listening:]
         else:
             self.free = [(address, name) for name, address in by_hand.items()]
 
@@ -47,6 +49,19 @@ class Sockets:
         if name in self.opened:
             return f"socket {name!r} is in use already"
         return f"there is no socket {name!r}; there are: {every}"
+
+
+    def take_stored(self, name):
+        """The descriptors that a former worker had kept under that name, once."""
+        taken = [fd for fd, known in self.kept if known == name]
+        self.kept = [(fd, known) for fd, known in self.kept if known != name]
+        return taken
+
+
+def stored_count(environment):
+    """How many of the descriptors that were handed over are no sockets, but were kept for us: the last ones."""
+    count = environment.get("HANDOVER_STORED", "")
+    return int(count) if count.isascii() and count.isdigit() else 0
 
 
 def announced(environment):

@@ -6,6 +6,7 @@ import os
 import pathlib
 import socket
 import sys
+import tempfile
 import threading
 import time
 
@@ -16,7 +17,7 @@ import handover  # noqa: E402
 import handover.aio  # noqa: E402
 from handover.drain import CUT_STATUS, DEFAULT_BUDGET, budget_of  # noqa: E402
 from handover.ledger import Ledger  # noqa: E402
-from handover.sockets import SocketError, Sockets, announced  # noqa: E402
+from handover.sockets import SocketError, Sockets, announced, stored_count  # noqa: E402
 
 LONG = 3600
 PATIENCE = 20
@@ -68,6 +69,32 @@ def test_sockets_are_given_once():
             sockets.take()
     with pytest.raises(SocketError, match="LISTEN_FDS is not set"):
         Sockets({}, {}).take("grpc")
+
+
+def test_what_is_kept(tmp_path):
+    """It is sent with its name, and the next worker finds it behind its sockets."""
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as master, tempfile.TemporaryFile() as file:
+        master.bind(path)
+        worker = handover.Worker(environment={"NOTIFY_SOCKET": path})
+        worker.store("a b", file)
+        text, (fd,), _, _ = socket.recv_fds(master, 256, 4)
+        assert text == b"FDSTORE=1\nFDNAME=a b" and os.path.sameopenfile(fd, file.fileno())
+        os.close(fd)
+        worker.store("a b", file.fileno())
+        for fd in socket.recv_fds(master, 256, 4)[1]:
+            os.close(fd)
+        worker.unstore("a b")
+        assert master.recv(256) == b"FDSTOREREMOVE=1\nFDNAME=a b"
+        for name in ("", "a:b", "a\nREADY=1", "\u00e4", "x" * 256):
+            with pytest.raises(ValueError):
+                worker.store(name, file)
+            with pytest.raises(ValueError):
+                worker.unstore(name)
+    assert [stored_count({"HANDOVER_STORED": text}) for text in ("", "2", "-1", "x")] == [0, 2, 0, 0] and stored_count({}) == 0
+    sockets = Sockets({}, {})
+    sockets.kept = [(7, "a"), (8, "b"), (9, "a")]
+    assert (sockets.take_stored("a"), sockets.take_stored("a"), sockets.kept) == ([7, 9], [], [(8, "b")])
 
 
 def test_many_unfinished_ones_are_not_all_named():
