@@ -27,6 +27,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -185,11 +186,9 @@ class Worker
 			builder.AddListeningPort(address, std::move(credentials));
 			return;
 		}
-		using Type = grpc::ServerBuilder::experimental_type::ExternalConnectionType;
-		listeners_.push_back({name,
-				      builder.experimental().AddExternalConnectionAcceptor(
-					  Type::FROM_FD, std::move(credentials)),
-				      -1});
+		if (probe_.fd < 0 && handover_socket(handle_, "probe", 0, &probe_.fd) == 0)
+			probe_.acceptor = MakeAcceptor(builder, grpc::InsecureServerCredentials());
+		listeners_.push_back({name, MakeAcceptor(builder, std::move(credentials)), -1});
 	}
 
 	/* Has calls counted, and named when a drain cuts them off. Interceptors of your own come
@@ -214,12 +213,20 @@ class Worker
 			server.Wait();
 			return 0;
 		}
+		/* the master may ask over the probe socket before it sends the others */
+		std::thread probed;
+		if (probe_.fd >= 0)
+			probed = std::thread([this] { AcceptFrom({&probe_}, [] {}); });
 		if (TakeSockets(0) && SayReady() && TakeSockets(HANDOVER_FOREVER))
 			Accept(server);
 		for (Listener &listener : listeners_)
 			if (listener.fd >= 0)
-				close(
-				    listener.fd); /* who is queued is left to those that share it */
+				close(listener.fd); /* the queue is left to those that share it */
+		if (probed.joinable()) {
+			handover_drain(handle_); /* after a failure nobody else has said it */
+			probed.join();
+			close(probe_.fd);
+		}
 		return error_.empty() ? Drain(server) : Fail(server);
 	}
 
@@ -296,6 +303,15 @@ class Worker
 		Worker &worker_;
 	};
 
+	static std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor>
+	MakeAcceptor(grpc::ServerBuilder &builder,
+		     std::shared_ptr<grpc::ServerCredentials> credentials)
+	{
+		using Type = grpc::ServerBuilder::experimental_type::ExternalConnectionType;
+		return builder.experimental().AddExternalConnectionAcceptor(Type::FROM_FD,
+									    std::move(credentials));
+	}
+
 	void Check(int result, const std::string &what)
 	{
 		if (result < 0 && error_.empty())
@@ -345,23 +361,32 @@ class Worker
 		return names.empty() ? "none" : names;
 	}
 
-	/* Until the drain. */
 	void Accept(grpc::Server &server)
+	{
+		std::vector<Listener *> all;
+		for (Listener &listener : listeners_)
+			all.push_back(&listener);
+		AcceptFrom(all, [&server] { SayNotServing(server); });
+	}
+
+	/* Until the drain; with a lame duck before it, or without. */
+	void AcceptFrom(const std::vector<Listener *> &listeners,
+			const std::function<void()> &on_lame_duck)
 	{
 		std::vector<struct pollfd> fds = {{handover_drain_fd(handle_), POLLIN, 0},
 						  {handover_lame_duck_fd(handle_), POLLIN, 0}};
-		for (const Listener &listener : listeners_)
-			fds.push_back({listener.fd, POLLIN, 0});
+		for (const Listener *listener : listeners)
+			fds.push_back({listener->fd, POLLIN, 0});
 		while (!handover_is_draining(handle_)) {
 			if (poll(fds.data(), fds.size(), -1) < 0)
 				continue; /* a signal */
 			if (fds[1].revents != 0) {
-				SayNotServing(server);
+				on_lame_duck();
 				fds[1].fd = -1;
 			}
 			for (size_t i = 2; i < fds.size(); i++)
 				if (fds[i].revents != 0 && fds[0].revents == 0)
-					AcceptOne(listeners_[i - 2], fds[0]);
+					AcceptOne(*listeners[i - 2], fds[0]);
 		}
 	}
 
@@ -475,6 +500,7 @@ class Worker
 	Ledger ledger_;
 	bool counts_ = false;
 	std::vector<Listener> listeners_;
+	Listener probe_ = {"probe", nullptr, -1}; /* this worker's own, if it has one */
 };
 
 } // namespace handovergrpc

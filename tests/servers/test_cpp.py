@@ -59,6 +59,20 @@ def test_health_stays_at_a_reload(service):
     h.wait_log(r"exited with code 0, \d+ ms after it was told to go \(reload\)")
 
 
+@pytest.mark.parametrize("handoff", ["inherit", "channel"])
+def test_the_master_asks_its_health_service(service, handoff):
+    h, channel = service
+    h.pool("api", ready="grpc", handoff=handoff, workers=2)
+    h.start()
+    h.good_reload(wait="drained")
+    assert health(channel) == SERVING
+    assert h.count_log(r"exited with code 0, .* after it was told to go \(reload\)") == 2, h.tell()
+    h.pool("api", ready="grpc:no.Such", start_timeout="700ms")
+    h.write()
+    assert "no.Such" in str(h.bad_reload())
+    assert health(channel) == SERVING
+
+
 def test_a_socket_that_is_not_there_fails_the_start(service):
     h, channel = service
     h.start()
