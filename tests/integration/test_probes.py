@@ -91,7 +91,7 @@ def test_one_socket_each_and_nobody_else_can_reach_it(handover):
     h.pool("api", rpc(), sockets="web", ready="http:/healthz", workers=2)
     h.start()
     assert call(port, "add", a=1, b=2)["sum"] == 3
-    assert sorted(os.listdir(h.runtime_dir)) == ["channel.sock", "control.sock", "lock"]
+    assert sorted(os.listdir(h.runtime_dir)) == ["channel.sock", "control.sock", "lock", "sockets.sock"]
     assert h.count_log("rpc-worker: serving on web probe") == 2
 
     def probe_sockets():
