@@ -102,6 +102,8 @@ static enum cause pool_cause_of(const struct worker *worker, const struct worker
 		return CAUSE_NOT_READY;
 	case END_WATCHDOG:
 		return CAUSE_WATCHDOG;
+	case END_NOT_LIVE:
+		return CAUSE_NOT_LIVE;
 	case END_OWN_WISH:
 		return CAUSE_OWN_WISH;
 	case END_NONE:

@@ -53,6 +53,8 @@ const char *end_reason_name(enum end_reason reason)
 		return "not ready in time";
 	case END_WATCHDOG:
 		return "watchdog";
+	case END_NOT_LIVE:
+		return "liveness";
 	case END_OWN_WISH:
 		return "own wish";
 	}
@@ -74,6 +76,8 @@ const char *cause_name(enum cause cause)
 		return "not ready in time";
 	case CAUSE_WATCHDOG:
 		return "hangs";
+	case CAUSE_NOT_LIVE:
+		return "fails its liveness probe";
 	case CAUSE_OWN_WISH:
 		return "stopped by itself";
 	case CAUSE_STILL_DRAINS:

@@ -41,6 +41,7 @@ enum end_reason {
 	END_CRASH_LOOP,	   /* its pool gave up (on_crash_loop = stop-pool) */
 	END_START_TIMEOUT, /* it was not ready in time */
 	END_WATCHDOG,	   /* it hangs */
+	END_NOT_LIVE,	   /* it fails its liveness probe */
 	END_OWN_WISH,	   /* it said STOPPING=1 by itself */
 };
 #define END_REASON_COUNT (END_OWN_WISH + 1)
@@ -94,6 +95,7 @@ enum worker_event_kind {
 	WORKER_EVENT_EXTEND,	   /* it asks for usec from now on */
 	WORKER_EVENT_PING,	   /* watchdog: alive */
 	WORKER_EVENT_TRIGGER,	   /* watchdog: it says itself that it is broken */
+	WORKER_EVENT_NOT_LIVE,	   /* it has failed its liveness probe often enough */
 	WORKER_EVENT_SET_WATCHDOG, /* it wants another interval: usec */
 	WORKER_EVENT_TIME,	   /* its deadline has passed */
 	WORKER_EVENT_DRAIN,	   /* the pool lets it go: reason, usec = budget */
@@ -178,6 +180,7 @@ enum cause {
 	CAUSE_EXITED,	    /* a new worker ended */
 	CAUSE_NOT_READY,    /* a new worker was not ready in time */
 	CAUSE_WATCHDOG,	    /* a new worker hangs */
+	CAUSE_NOT_LIVE,	    /* a new worker fails its liveness probe */
 	CAUSE_OWN_WISH,	    /* a new worker said that it stops */
 	CAUSE_NO_PROGRESS,  /* progress_timeout: no room for new workers */
 	CAUSE_STILL_DRAINS, /* progress_timeout: a worker that had to go first is still there */

@@ -155,9 +155,10 @@ static void worker_escalate(struct worker *worker, usec_t now, struct plan *plan
 		worker_kill(worker, now, plan);
 }
 
-static void worker_hang(struct worker *worker, usec_t now, struct plan *plan)
+static void worker_hang(struct worker *worker, enum end_reason reason, usec_t now,
+			struct plan *plan)
 {
-	worker->reason = END_WATCHDOG;
+	worker->reason = reason;
 	worker_dump(worker, worker->timing.dump_signal != 0 ? worker->timing.dump_signal : SIGABRT,
 		    now, plan);
 }
@@ -225,7 +226,7 @@ static void worker_step_starting(struct worker *worker, const struct worker_even
 		break;
 	case WORKER_EVENT_TRIGGER:
 		if (worker->spawned)
-			worker_hang(worker, now, plan);
+			worker_hang(worker, END_WATCHDOG, now, plan);
 		break;
 	case WORKER_EVENT_SET_WATCHDOG:
 		worker->timing.watchdog = event->usec;
@@ -251,6 +252,7 @@ static void worker_step_starting(struct worker *worker, const struct worker_even
 			worker_gone(worker, now, plan);
 		break;
 	case WORKER_EVENT_PING:
+	case WORKER_EVENT_NOT_LIVE:
 	case WORKER_EVENT_RELEASE:
 		break;
 	}
@@ -277,7 +279,11 @@ static void worker_step_serving(struct worker *worker, const struct worker_event
 		break;
 	case WORKER_EVENT_TRIGGER:
 	case WORKER_EVENT_TIME:
-		worker_hang(worker, now, plan);
+		worker_hang(worker, END_WATCHDOG, now, plan);
+		break;
+	case WORKER_EVENT_NOT_LIVE:
+		if (worker->state == WORKER_SERVING)
+			worker_hang(worker, END_NOT_LIVE, now, plan);
 		break;
 	case WORKER_EVENT_DRAIN:
 		worker_drain(worker, event->reason, event->usec, now, plan);
@@ -346,6 +352,7 @@ static void worker_step_draining(struct worker *worker, const struct worker_even
 	case WORKER_EVENT_STOPPING:
 	case WORKER_EVENT_PING:
 	case WORKER_EVENT_TRIGGER:
+	case WORKER_EVENT_NOT_LIVE:
 	case WORKER_EVENT_SET_WATCHDOG:
 		break;
 	}
@@ -372,6 +379,7 @@ static void worker_step_dumping(struct worker *worker, const struct worker_event
 	case WORKER_EVENT_STOPPING:
 	case WORKER_EVENT_PING:
 	case WORKER_EVENT_TRIGGER:
+	case WORKER_EVENT_NOT_LIVE:
 	case WORKER_EVENT_SET_WATCHDOG:
 		break;
 	}
@@ -398,6 +406,7 @@ static void worker_step_killed(struct worker *worker, const struct worker_event 
 	case WORKER_EVENT_STOPPING:
 	case WORKER_EVENT_PING:
 	case WORKER_EVENT_TRIGGER:
+	case WORKER_EVENT_NOT_LIVE:
 	case WORKER_EVENT_SET_WATCHDOG:
 		break;
 	}

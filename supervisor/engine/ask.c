@@ -91,7 +91,8 @@ static void ask_add_question(const struct ask *ask, struct buf *out)
 	switch (ask->spec->kind) {
 	case PROBE_KIND_NONE:
 	case PROBE_KIND_EXEC:
-		buf_add_str(out, "the last run of its ready command");
+		buf_printf(out, "the last run of its %s command",
+			   ask->spec == &ask->proc->version->spec->live ? "live" : "ready");
 		break;
 	case PROBE_KIND_TCP:
 		buf_add_str(out, "tcp");

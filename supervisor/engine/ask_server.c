@@ -208,6 +208,9 @@ void ask_server_begin(struct ask *ask)
 
 void ask_server_late(struct ask *ask)
 {
+	/* we may be late ourselves, and the answer be there */
+	if (ask->talk != NULL && !ask->settled)
+		server_readable(ask->fd, EV_TIMEOUT, ask);
 	ask_settle(ask, false, "%s within %s",
 		   ask->proc->probe_fd < 0 && !ask->owned ? "was not accepted" : "had no answer",
 		   DURATION_TEXT(ask->timeout));

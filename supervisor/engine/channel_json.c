@@ -104,6 +104,7 @@ static const char *drain_word(enum end_reason reason)
 	case END_CRASH_LOOP:
 	case END_START_TIMEOUT:
 	case END_WATCHDOG:
+	case END_NOT_LIVE:
 	case END_OWN_WISH:
 	case END_NONE:
 		break;

@@ -123,6 +123,9 @@ struct version {
 	size_t n_file_env;
 };
 
+/* What a worker is asked for. */
+enum probe_of { PROBE_OF_READY, PROBE_OF_LIVE };
+
 /* Whose memory was short when the kernel ended a worker. */
 enum proc_oom { PROC_OOM_NONE, PROC_OOM_OWN, PROC_OOM_ABOVE };
 
@@ -162,6 +165,8 @@ struct proc {
 	struct launch *launch;	 /* its start is on its way: see launch.h */
 	int probe_fd;		 /* the file of its probe socket; -1: it has none */
 	struct probe *probe;	 /* it starts, and is asked whether it is ready */
+	struct live *live;	 /* it serves, and is asked whether it is well */
+	unsigned live_failures;	 /* that ended it */
 	char *probe_failure;	 /* how it failed the last probe; NULL: it did not */
 	struct ack *ack;	 /* compat = einhorn: its socket for that */
 	struct output *output;
@@ -196,10 +201,12 @@ struct pool_runtime {
 	void *memory;	       /* the model's block */
 	struct version *limbo; /* of a pool that is being removed or undone: for late readers */
 	uint64_t starts;
-	uint64_t crashes, start_failures, start_timeouts, hangs, renewals; /* restarts by reason */
-	uint64_t dumps, kills;	  /* escalations by stage */
-	uint64_t oom_kills;	  /* processes of workers, by the kernel */
-	struct fd_store **stores; /* by slot, NULL: nothing is kept for it */
+	/* restarts by reason */
+	uint64_t crashes, start_failures, start_timeouts, hangs, not_live, renewals;
+	uint64_t probe_failures[2]; /* by enum probe_of */
+	uint64_t dumps, kills;	    /* escalations by stage */
+	uint64_t oom_kills;	    /* processes of workers, by the kernel */
+	struct fd_store **stores;   /* by slot, NULL: nothing is kept for it */
 	uint32_t n_stores;
 	uint64_t stores_refused, stores_dead; /* descriptors */
 	usec_t stores_refused_logged;
@@ -233,6 +240,7 @@ struct outcome {
 
 /* Questions to workers. */
 struct asks {
+	uint64_t seed; /* of the times of liveness probes */
 	unsigned running;
 	struct ask *first, *last; /* those that wait for their turn */
 };

@@ -27,6 +27,8 @@ static bool judge_leaving(const struct proc *proc, const struct order *order,
 {
 	if (order->reason == END_WATCHDOG)
 		*ret_kind = INCIDENT_HUNG;
+	else if (order->reason == END_NOT_LIVE)
+		*ret_kind = INCIDENT_NOT_LIVE;
 	else if (order->reason == END_START_TIMEOUT)
 		*ret_kind = INCIDENT_NOT_READY;
 	else if (proc->evidence != NULL && proc->evidence->overdue)

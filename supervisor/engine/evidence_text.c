@@ -185,6 +185,10 @@ void evidence_tell_what(const struct proc *proc, const struct order *order, enum
 			   DURATION_TEXT(spec->watchdog));
 		tell_escalation(proc, out);
 		break;
+	case INCIDENT_NOT_LIVE:
+		proc_describe_not_live(proc, "failed", out);
+		tell_escalation(proc, out);
+		break;
 	case INCIDENT_OVERDUE:
 		buf_printf(out, "had not ended within its %s (%s)",
 			   DURATION_TEXT(proc->evidence != NULL ? proc->evidence->budget : 0),

@@ -20,6 +20,8 @@ const char *incident_kind_name(enum incident_kind kind)
 		return "not-ready";
 	case INCIDENT_HUNG:
 		return "hung";
+	case INCIDENT_NOT_LIVE:
+		return "not-live";
 	case INCIDENT_OVERDUE:
 		return "overdue";
 	case INCIDENT_FAILED_DRAIN:

@@ -30,6 +30,7 @@ enum incident_kind {
 	INCIDENT_OOM,	       /* the kernel ended it for want of memory */
 	INCIDENT_NOT_READY,    /* start_timeout */
 	INCIDENT_HUNG,	       /* its watchdog was not fed */
+	INCIDENT_NOT_LIVE,     /* it failed its liveness probe */
 	INCIDENT_OVERDUE,      /* it had not ended within its budget */
 	INCIDENT_FAILED_DRAIN, /* it was told to go, and went in time, but not in a good way */
 	INCIDENT_KILLED,       /* its budget was taken away (stop --now) */

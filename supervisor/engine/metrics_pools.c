@@ -115,9 +115,14 @@ static uint64_t figure_restarts(const struct engine *engine, uint32_t p, int whi
 {
 	const struct pool_runtime *pool = &engine->pools[p];
 	const uint64_t by_reason[] = {pool->crashes, pool->start_failures, pool->start_timeouts,
-				      pool->hangs, pool->renewals};
+				      pool->hangs,   pool->not_live,	   pool->renewals};
 
 	return by_reason[which];
+}
+
+static uint64_t figure_probe_failures(const struct engine *engine, uint32_t p, int which)
+{
+	return engine->pools[p].probe_failures[which];
 }
 
 static uint64_t figure_oom_kills(const struct engine *engine, uint32_t p, int which)
@@ -179,7 +184,13 @@ static const struct pool_family pool_families[] = {
      "Workers that had to be replaced, by what was wrong with them.",
      figure_restarts,
      "reason",
-     {"crash", "start-failure", "start-timeout", "hang", "renewal"}},
+     {"crash", "start-failure", "start-timeout", "hang", "liveness", "renewal"}},
+    {"handover_probe_failures_total",
+     "counter",
+     "Probes of workers that failed, of those that start and of those that serve.",
+     figure_probe_failures,
+     "probe",
+     {[PROBE_OF_READY] = "ready", [PROBE_OF_LIVE] = "live"}},
     {"handover_escalations_total",
      "counter",
      "Workers that were still there at the end of their budget, by what followed.",

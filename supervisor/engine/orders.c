@@ -45,6 +45,7 @@ static void orders_serving(struct engine *engine, struct proc *proc, const struc
 	if (order->from != WORKER_HELD)
 		reloads_worker_ready(proc, took);
 	probe_stop(proc);
+	live_start(proc);
 	events_tell(engine,
 		    HAPPENING("worker-ready", LOG_LEVEL_INFO, ORDERS_WORKER(proc),
 			      .after_ms = orders_ms(took)),
@@ -57,6 +58,8 @@ static void orders_count_loss(struct pool_runtime *runtime, const struct order *
 		runtime->start_timeouts++;
 	else if (order->reason == END_WATCHDOG)
 		runtime->hangs++;
+	else if (order->reason == END_NOT_LIVE)
+		runtime->not_live++;
 	else if (order->reason == END_OWN_WISH)
 		runtime->renewals++;
 }
@@ -69,6 +72,7 @@ static void orders_draining(struct engine *engine, struct proc *proc, const stru
 
 	proc->leaving_at = engine->step_at;
 	probe_stop(proc);
+	live_stop(proc);
 	orders_count_loss(&engine->pools[proc->ref.pool], order);
 	evidence_told(proc, order);
 	if (late)
@@ -109,6 +113,8 @@ static void orders_escalation(struct engine *engine, struct proc *proc, const st
 	if (order->reason == END_WATCHDOG && order->from == WORKER_SERVING)
 		buf_printf(&text, " hangs: its watchdog was not fed for %s",
 			   DURATION_TEXT(spec->watchdog));
+	else if (order->reason == END_NOT_LIVE && order->from == WORKER_SERVING)
+		proc_describe_not_live(proc, " fails", &text);
 	else if (order->from == WORKER_KILLED)
 		buf_add_str(&text, " has SIGKILL and is still there (stuck in the kernel?)");
 	else if (order->from == WORKER_DUMPING)
@@ -159,6 +165,7 @@ static void orders_dumping(struct engine *engine, struct proc *proc, const struc
 		orders_count_loss(&engine->pools[proc->ref.pool], order);
 	}
 	probe_stop(proc);
+	live_stop(proc);
 	engine->pools[proc->ref.pool].dumps++;
 }
 
@@ -167,6 +174,7 @@ static void orders_killed(struct engine *engine, struct proc *proc, const struct
 	if (proc->leaving_at == 0)
 		proc->leaving_at = engine->step_at;
 	probe_stop(proc);
+	live_stop(proc);
 	if (order->from != WORKER_DUMPING && orders_is_overdue(engine, proc, order))
 		evidence_overdue(proc, 0);
 	orders_escalation(engine, proc, order, false);

@@ -193,6 +193,10 @@ static void outcome_tell_culprit(const struct proc *proc, enum cause cause, stru
 			   DURATION_TEXT(spec->watchdog));
 		proc_describe_work(proc, text);
 		break;
+	case CAUSE_NOT_LIVE:
+		proc_describe_not_live(proc, " fails", text);
+		proc_describe_work(proc, text);
+		break;
 	case CAUSE_OWN_WISH:
 		buf_add_str(text, " said by itself that it stops");
 		break;
@@ -273,6 +277,7 @@ static void outcome_tell_cause(struct engine *engine, const struct order *order,
 	case CAUSE_EXITED:
 	case CAUSE_NOT_READY:
 	case CAUSE_WATCHDOG:
+	case CAUSE_NOT_LIVE:
 	case CAUSE_OWN_WISH:
 		buf_printf(text, "a worker of pool %s %s",
 			   order->worker.pool < CORE_POOLS_MAX

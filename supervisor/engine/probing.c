@@ -36,6 +36,8 @@ static void probe_answered(void *arg, bool passed, const char *text)
 	struct probe *probe = arg;
 
 	probe->ask = NULL;
+	if (!passed)
+		probe->proc->engine->pools[probe->proc->ref.pool].probe_failures[PROBE_OF_READY]++;
 	proc_set_probe_failure(probe->proc, passed ? NULL : text);
 	if (passed)
 		proc_ready(probe->proc);

@@ -71,6 +71,7 @@ struct proc *proc_free(struct proc *proc)
 		return NULL;
 	launch_drop(proc);
 	probe_stop(proc);
+	live_stop(proc);
 	acks_stop(proc);
 	cgroups_leave(proc);
 	evidence_free(proc);
@@ -146,6 +147,15 @@ char *proc_describe_exit(const struct proc *proc, char *text, size_t size)
 		break;
 	}
 	return text;
+}
+
+void proc_describe_not_live(const struct proc *proc, const char *fails, struct buf *out)
+{
+	buf_printf(out, "%s its liveness probe", fails);
+	if (proc->live_failures > 1)
+		buf_printf(out, " %u times in a row", proc->live_failures);
+	if (proc->probe_failure != NULL)
+		buf_printf(out, ": %s", proc->probe_failure);
 }
 
 bool proc_ended_well(const struct proc *proc, bool was_told)

@@ -49,6 +49,8 @@ enum { PROC_EXIT_MAX = 128 };
 char *proc_describe_exit(const struct proc *proc, char *text, size_t size);
 /* What it was doing, if it told us: ", 3 requests in flight, status: \"...\"", or nothing. */
 void proc_describe_work(const struct proc *proc, struct buf *out);
+/* "<fails> its liveness probe 3 times in a row: http:/healthz had no answer within 2 s". */
+void proc_describe_not_live(const struct proc *proc, const char *fails, struct buf *out);
 /* Did it end in a way that its specification counts as success? */
 bool proc_ended_well(const struct proc *proc, bool was_told);
 
@@ -74,6 +76,12 @@ void orphans_end(struct engine *engine);
 int probe_start(struct proc *proc);
 /* Ends that; accepts a proc that is not asked. */
 void probe_stop(struct proc *proc);
+/* ---- living.c: live = ---- */
+
+/* Begins to ask it, if its pool wants that; it serves. */
+void live_start(struct proc *proc);
+/* Ends that; accepts a proc that is not asked. */
+void live_stop(struct proc *proc);
 /* How it failed its last probe, in words; NULL: it did not. */
 void proc_set_probe_failure(struct proc *proc, const char *text);
 

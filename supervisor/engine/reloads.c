@@ -171,6 +171,7 @@ static bool is_of_transaction(enum end_reason reason)
 	case END_CRASH_LOOP:
 	case END_START_TIMEOUT:
 	case END_WATCHDOG:
+	case END_NOT_LIVE:
 	case END_OWN_WISH:
 		break;
 	}

@@ -140,6 +140,7 @@ static int run_make_model(struct engine *engine)
 	if (engine->model == NULL)
 		return -ENOMEM;
 	instance_init(engine->model, clock_wall() ^ ((uint64_t)getpid() << 32));
+	engine->asks.seed = (clock_wall() ^ ((uint64_t)getpid() << 32)) | 1;
 	engine->plan.size = instance_plan_size(engine->model);
 	engine->plan.orders = malloc(engine->plan.size * sizeof(*engine->plan.orders));
 	return engine->plan.orders == NULL ? -ENOMEM : 0;

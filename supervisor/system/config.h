@@ -125,6 +125,10 @@ struct pool_spec {
 	struct probe_spec ready_probe; /* READY_PROBE */
 	char *probe_address;	     /* where servers that open a port of their own are asked, with
 					%-specifiers; NULL: over the probe socket */
+	struct probe_spec live;	     /* default off */
+	usec_t live_interval;	     /* default 5s */
+	usec_t live_timeout;	     /* default 2s */
+	unsigned live_failures;	     /* default 3 */
 	usec_t probe_timeout;	     /* default 5s */
 	usec_t start_timeout;	     /* default 30s */
 	int drain_signal;	     /* default SIGTERM, or as compat says */

@@ -154,6 +154,7 @@ static void free_pool(struct pool_spec *pool)
 	free(pool->argv);
 	config_list_free(pool->sockets);
 	config_probe_free(&pool->ready_probe);
+	config_probe_free(&pool->live);
 	free(pool->probe_address);
 	free(pool->user);
 	free(pool->group);

@@ -9,7 +9,7 @@
 
 /* A command's words. The first is what is executed: the same for all workers, or nobody could check
  * it beforehand. */
-static int read_words(const char *text, char ***ret_argv, size_t *ret_argc, struct buf *why)
+int config_read_words(const char *text, char ***ret_argv, size_t *ret_argc, struct buf *why)
 {
 	cleanup_free char **argv = NULL;
 	const char *error = "";
@@ -49,7 +49,7 @@ static int read_command(const struct key *key, const char *text, void *object, s
 	pool->command = strdup(text);
 	if (pool->command == NULL)
 		return -ENOMEM;
-	return read_words(text, &pool->argv, &pool->argc, why);
+	return config_read_words(text, &pool->argv, &pool->argc, why);
 }
 
 static void show_command(const struct key *key, const void *object, struct buf *out)
@@ -159,7 +159,7 @@ static int read_ready(const struct key *key, const char *text, void *object, str
 	if (strncmp(text, "exec:", 5) == 0) {
 		pool->ready = READY_PROBE;
 		pool->ready_probe.kind = PROBE_KIND_EXEC;
-		return read_words(text + 5, &pool->ready_probe.argv, &argc, why);
+		return config_read_words(text + 5, &pool->ready_probe.argv, &argc, why);
 	}
 	r = parse_unquote(text, &plain, &error);
 	if (r < 0) {

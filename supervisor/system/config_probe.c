@@ -112,13 +112,65 @@ static bool asks_server(const struct probe_spec *probe)
 
 bool config_asks_server(const struct pool_spec *pool)
 {
-	return pool->ready == READY_PROBE && asks_server(&pool->ready_probe);
+	return (pool->ready == READY_PROBE && asks_server(&pool->ready_probe)) ||
+	       asks_server(&pool->live);
 }
 
 bool config_has_probe_socket(const struct pool_spec *pool)
 {
 	return config_asks_server(pool) && pool->probe_address == NULL;
 }
+
+/* ---- live ---- */
+
+static int explain_live(const char *text, struct buf *why)
+{
+	static const char *const conditions[] = {"http", "grpc", "tcp", "exec", "off"};
+	cleanup_free char *word = strndup(text, strcspn(text, ":"));
+	const char *near;
+
+	if (word == NULL)
+		return -ENOMEM;
+	buf_printf(why, "%s is not one of http:/PATH, grpc[:SERVICE], tcp, exec:COMMAND, off",
+		   QUOTE(text));
+	near = parse_suggest(word, conditions, ARRAY_LEN(conditions));
+	if (strcmp(word, "notify") == 0)
+		buf_add_str(why, "; a worker that says by itself that it lives has a watchdog");
+	else if (near != NULL)
+		buf_printf(why, "; did you mean '%s%s'?", near,
+			   strchr("he", near[0]) == NULL ? "" : ":...");
+	return -EINVAL;
+}
+
+static int read_live(const struct key *key, const char *text, void *object, struct buf *why)
+{
+	struct probe_spec *live = FIELD(struct probe_spec, key, object);
+	cleanup_free char *plain = NULL;
+	const char *error = "";
+	size_t argc;
+	int r;
+
+	if (strncmp(text, "exec:", 5) == 0) {
+		live->kind = PROBE_KIND_EXEC;
+		return config_read_words(text + 5, &live->argv, &argc, why);
+	}
+	r = parse_unquote(text, &plain, &error);
+	if (r < 0) {
+		buf_add_str(why, error);
+		return r;
+	}
+	if (strcmp(plain, "off") == 0)
+		return 0;
+	r = config_probe_read(plain, live, why);
+	return r == -ENOENT ? explain_live(plain, why) : r;
+}
+
+static void show_live(const struct key *key, const void *object, struct buf *out)
+{
+	config_probe_show(FIELD_CONST(struct probe_spec, key, object), out);
+}
+
+const struct key_type type_live = {.read = read_live, .show = show_live, .words = true};
 
 /* ---- probe_address ---- */
 

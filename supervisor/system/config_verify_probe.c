@@ -27,27 +27,41 @@ static void fail(const struct config_verify_pool *verify, const char *key, const
 
 /* ---- the probe socket ---- */
 
+/* "ready", "live": the key that makes a worker be asked. */
+static const char *asked_by(const struct pool_spec *pool)
+{
+	return pool->ready == READY_PROBE && pool->ready_probe.kind != PROBE_KIND_EXEC ? "ready"
+										       : "live";
+}
+
+static void verify_tcp(const struct config_verify_pool *verify, const char *key,
+		       const struct probe_spec *probe)
+{
+	if (probe->kind == PROBE_KIND_TCP)
+		fail(verify, key,
+		     "tcp would prove nothing: the probe socket takes connections before the "
+		     "worker does anything; use http:/PATH or grpc, or say in probe_address where "
+		     "the server listens by itself");
+}
+
 static void verify_socket(const struct config_verify_pool *verify)
 {
 	const struct pool_spec *pool = verify->pool;
 	int number = 3 + (pool->handoff == HANDOFF_INHERIT ? (int)pool->n_sockets : 0);
 
 	if (pool->bind_shim)
-		fail(verify, "ready",
+		fail(verify, asked_by(pool),
 		     "a server that binds its addresses itself (bind_shim) does not serve on the "
-		     "probe socket: say in probe_address where it can be asked, or use delay or "
-		     "exec");
-	if (pool->ready_probe.kind == PROBE_KIND_TCP)
-		fail(verify, "ready",
-		     "tcp would prove nothing: the probe socket takes connections before the "
-		     "worker does anything; use http:/PATH or grpc, or say in probe_address where "
-		     "the server listens by itself");
+		     "probe socket: say in probe_address where it can be asked, or use exec");
+	verify_tcp(verify, "ready", &pool->ready_probe);
+	verify_tcp(verify, "live", &pool->live);
 	for (size_t i = 0; i < pool->n_sockets; i++)
 		if (strcmp(pool->sockets[i], "probe") == 0)
 			fail(verify, "sockets",
 			     "'probe' is the name of the worker's probe socket: call it otherwise");
-	if ((pool->compat & COMPAT_S6) != 0 && pool->compat_s6_fd == number)
-		fail(verify, "compat", "s6:%d is the descriptor of the probe socket", number);
+	if (pool->ready == READY_FD && pool->ready_fd == number)
+		fail(verify, "ready",
+		     "fd:%d is the descriptor of the probe socket; take a higher one", number);
 }
 
 /* ---- probe_address ---- */
@@ -161,8 +175,7 @@ void config_verify_probe(const struct config_verify_pool *verify)
 		return;
 	if (!config_asks_server(verify->pool))
 		fail(verify, "probe_address",
-		     "nothing is asked there: ready is none of tcp, http "
-		     "and grpc");
+		     "nothing is asked there: neither ready nor live is tcp, http or grpc");
 	else
 		verify_address(verify);
 }

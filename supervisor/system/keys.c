@@ -118,6 +118,18 @@ static const struct key keys[] = {
     {POOL(watchdog, "watchdog", type_duration, "duration | off", "off", REPLACE,
 	  "how often a worker must say that it lives"),
      RANGE("100ms", "1d")},
+    {POOL(live, "live", type_live, "condition | off", "off", REPLACE,
+	  "how a worker that serves shows that it lives"),
+     .info.range = "http:/PATH, grpc[:SERVICE], tcp, exec:COMMAND"},
+    {POOL(live_interval, "live_interval", type_duration, "duration", "5s", NONE,
+	  "time between two liveness probes of a worker"),
+     RANGE("100ms", "1d")},
+    {POOL(live_timeout, "live_timeout", type_duration, "duration", "2s", NONE,
+	  "how long one of them may take"),
+     RANGE("10ms", "1h")},
+    {POOL(live_failures, "live_failures", type_number, "number", "3", NONE,
+	  "failures in a row that end a worker"),
+     RANGE("1", "1000")},
     {POOL(restart, "restart", type_choice, "always | on-failure | never", "always", NONE,
 	  "whether a worker that ended is started again")},
     {POOL(restart_delay, "restart_delay", type_duration, "duration", "500ms", NONE,
@@ -210,8 +222,9 @@ static const struct key keys[] = {
 
 /* Promised, and not there yet. */
 static const char *const planned[] = {
-    "reuseport",     "live",   "live_interval",	   "live_timeout",
-    "live_failures", "canary", "keep_generations",
+    "reuseport",
+    "canary",
+    "keep_generations",
 };
 
 size_t keys_count(void)

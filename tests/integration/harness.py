@@ -308,6 +308,11 @@ def steps(*words):
     return shlex.join([STEP_WORKER, *map(str, words)])
 
 
+def probed(*words):
+    """A server that is asked whether it is well: see tests/workers/probed-worker.py."""
+    return shlex.join(["/usr/bin/python3", os.path.join(ROOT, "tests/workers/probed-worker.py"), *map(str, words)])
+
+
 # --- instances ---
 
 class Handover:

@@ -7,15 +7,11 @@ import socket
 import pytest
 
 import harness
-from harness import ROOT, call, rpc
+from harness import ROOT, call, probed, rpc
 
 
 def worker(name, *words):
     return shlex.join(["/usr/bin/python3", os.path.join(ROOT, "tests/workers", name), *map(str, words)])
-
-
-def probed(*words):
-    return worker("probed-worker.py", *words)
 
 
 @pytest.fixture(name="paths")
@@ -324,10 +320,10 @@ def test_grpc_of_a_server_that_speaks_none(handover, answers, told):
     ({"ready": "http:/x", "workers": 3, "probe_address": "127.0.0.1:2910%n", "listen": "tcp://*:29102"},
      "probe_address: 127.0.0.1:2910%n is [socket:web], where others may answer; leave it out to ask each worker over a probe "
      "socket of its own, or give each a port of its own (%n)"),
-    ({"ready": "notify", "probe_address": "127.0.0.1:29100"}, "probe_address: nothing is asked there: ready is none of tcp, http and grpc"),
+    ({"ready": "notify", "probe_address": "127.0.0.1:29100"}, "probe_address: nothing is asked there: neither ready nor live is tcp, http or grpc"),
     ({"ready": "http:/x", "bind_shim": "yes"},
      "ready: a server that binds its addresses itself (bind_shim) does not serve on the probe socket: say in probe_address where it "
-     "can be asked, or use delay or exec"),
+     "can be asked, or use exec"),
 ])
 def test_refused(handover, keys, told):
     h = handover()

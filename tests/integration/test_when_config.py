@@ -177,7 +177,7 @@ SUPERVISOR = {"status_listen": "127.0.0.1:{port}", "operator_group": "daemon", "
 SOCKET = {"backlog": 100, "mode": "0600", "owner": "daemon", "group": "daemon", "reuseaddr": "no", "receive_buffer": "64K",
           "send_buffer": "64K"}
 SOCKET_FIXED = {"ipv6_only": "yes", "freebind": "yes"}
-POOL = {"start_timeout": "20s", "probe_timeout": "4s", "drain_signal": "SIGINT", "drain_timeout": "5s", "stop_timeout": "5s",
+POOL = {"start_timeout": "20s", "probe_timeout": "4s", "live_interval": "4s", "live_timeout": "1s", "live_failures": 2, "drain_signal": "SIGINT", "drain_timeout": "5s", "stop_timeout": "5s",
         "drain_extend_max": "1s", "dump_signal": "SIGABRT", "dump_timeout": "1s", "restart": "on-failure", "restart_delay": "1s",
         "restart_delay_max": "10s", "restart_reset": "10s", "crash_loop_after": 9, "on_crash_loop": "exit",
         "on_start_failure": "retry", "max_surge": "50%", "max_unavailable": 1, "min_ready": "1ms", "progress_timeout": "9min", "ready_workers": 2,
@@ -187,7 +187,7 @@ POOL_REPLACE = {"command": steps("exit-on:TERM:0", "ready", "sleep:1"), "sockets
                 "user": "daemon", "group": "daemon", "supplementary_groups": "daemon", "working_directory": "/tmp", "umask": "0077",
                 "environment": "A=1", "environment_file": "{place}/env", "nice": 1, "oom_score_adj": 1, "limit_nofile": 1000,
                 "limit_core": 0, "stdout": "null", "stderr": "null", "bind_shim": "yes",
-                "memory_max": "100M", "tasks_max": 100, "cpu_weight": 50, "compat": "server-starter"}
+                "memory_max": "100M", "tasks_max": 100, "cpu_weight": 50, "compat": "server-starter", "live": "exec:/bin/true"}
 POOL_ELSEWHERE = {"handoff": "test_channel.py::test_a_change_of_the_handoff_needs_new_workers",
                   "probe_address": "test_probes.py::test_a_change_of_the_address_needs_new_workers"}
 FOLLOWS = {"drain_timeout": ", stop_timeout changed", "stdout": ", stderr changed", "environment_file": ", environment file changed"}

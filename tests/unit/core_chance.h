@@ -282,11 +282,12 @@ static inline struct sim_process *random_process(struct sim *sim)
 static inline void random_message(struct sim *sim)
 {
 	static const enum worker_event_kind kinds[] = {
-	    WORKER_EVENT_READY, WORKER_EVENT_STOPPING, WORKER_EVENT_EXTEND,
-	    WORKER_EVENT_PING,	WORKER_EVENT_TRIGGER,  WORKER_EVENT_SET_WATCHDOG};
+	    WORKER_EVENT_READY,	  WORKER_EVENT_STOPPING, WORKER_EVENT_EXTEND,
+	    WORKER_EVENT_PING,	  WORKER_EVENT_TRIGGER,	 WORKER_EVENT_SET_WATCHDOG,
+	    WORKER_EVENT_NOT_LIVE};
 	struct chance *c = chance_in(sim);
 	struct sim_process *process = random_process(sim);
-	struct worker_event what = {.kind = kinds[chance_below(c, 6)]};
+	struct worker_event what = {.kind = kinds[chance_below(c, 7)]};
 	struct worker_ref ref;
 
 	if (process == NULL || (!process->alive && process->ref.serial == 0))

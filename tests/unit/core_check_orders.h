@@ -93,6 +93,10 @@ static inline void check_reason(struct sim *sim, const struct order *order, bool
 	case END_NONE:
 		CHECK(sim, order->to == WORKER_GONE);
 		break;
+	case END_NOT_LIVE: /* nobody else has to answer */
+		CHECK(sim, order->from == WORKER_SERVING || order->from == WORKER_DUMPING ||
+			       order->from == WORKER_KILLED);
+		break;
 	case END_UNDO:
 	case END_START_TIMEOUT:
 	case END_WATCHDOG:

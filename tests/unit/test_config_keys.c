@@ -269,7 +269,26 @@ static const struct row pool_rows[] = {
     {"fd_store_max = 0", "0", NULL},
     {"fd_store_max = 256", "256", NULL},
     {"fd_store_max = 257", NULL, "must be between 0 and 256, but is 257"},
-    {"live = http:/x", NULL, "is not supported by this version"},
+    {"live = http:/x", "http:/x", NULL},
+    {"live = grpc:a.B", "grpc:a.B", NULL},
+    {"live = exec:/bin/check 'a b'", "exec:/bin/check 'a b'", NULL},
+    {"live = off", "off", NULL},
+    {"live = tcp", NULL,
+     "tcp would prove nothing: the probe socket takes connections before the worker does anything; "
+     "use http:/PATH or grpc, or say in probe_address where the server listens by itself"},
+    {"live = exec:", NULL, "there is no command"},
+    {"live = notify", NULL,
+     "'notify' is not one of http:/PATH, grpc[:SERVICE], tcp, exec:COMMAND, off; a worker that "
+     "says "
+     "by itself that it lives has a watchdog"},
+    {"live = htp:/x", NULL,
+     "'htp:/x' is not one of http:/PATH, grpc[:SERVICE], tcp, exec:COMMAND, off; did you mean "
+     "'http:...'?"},
+    {"live_interval = 10s", "10s", NULL},
+    {"live_interval = 10ms", NULL, "must be between 100ms and 1d, but is 10ms"},
+    {"live_timeout = 1s", "1s", NULL},
+    {"live_failures = 1", "1", NULL},
+    {"live_failures = 0", NULL, "must be between 1 and 1000, but is 0"},
     {"canary = 1", NULL, "is not supported by this version"},
     {"keep_generations = 1", NULL, "is not supported by this version"},
     {"drain_timout = 6s", NULL, "unknown key; did you mean 'drain_timeout'?"},
@@ -593,7 +612,7 @@ static void test_items(void **state)
 
 	(void)state;
 	items = config_pool_items(reading.config, "api", &n);
-	assert_int_equal(n, 48);
+	assert_int_equal(n, 52);
 	assert_string_equal(items[0].key, "command");
 	assert_int_equal(items[0].effect, CONFIG_EFFECT_REPLACE);
 	for (i = 0; i < n; i++) {
@@ -619,7 +638,7 @@ static void test_key_table(void **state)
 	const struct key_info *infos = keys_all(&n);
 
 	(void)state;
-	assert_int_equal(n, 5 + 10 + 48);
+	assert_int_equal(n, 5 + 10 + 52);
 	for (i = 0; i < n; i++) {
 		assert_true(strlen(infos[i].name) > 0 && strlen(infos[i].name) < 49);
 		assert_true(strlen(infos[i].type) > 0);

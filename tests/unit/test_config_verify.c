@@ -67,6 +67,25 @@ static void test_probe_socket(void **state)
 	assert_taken("[socket:probe]\nlisten = tcp://:1\n" POOL "sockets = probe\n");
 }
 
+/* What asks workers that serve needs the same. */
+static void test_live(void **state)
+{
+	(void)state;
+	assert_taken(SOCKET_A POOL "sockets = a\nlive = http:/x\n");
+	assert_taken(POOL "live = tcp\nprobe_address = 127.0.0.1:1\n");
+	assert_said(POOL "live = exec:/bin/true\nprobe_address = 127.0.0.1:1\n",
+		    "x.ini:5: [pool:api] probe_address: nothing is asked there: neither ready nor "
+		    "live is tcp, http or grpc\n");
+	assert_said(SOCKET_A PROBED "ready = fd:4\nsockets = a\nlive = grpc\n",
+		    "x.ini:5: [pool:api] ready: fd:4 is the descriptor of the probe socket; take a "
+		    "higher one\n");
+	assert_said(
+	    SOCKET_A POOL "sockets = a\nbind_shim = yes\nlive = grpc\n",
+	    "x.ini:8: [pool:api] live: a server that binds its addresses itself (bind_shim) "
+	    "does not serve on the probe socket: say in probe_address where it can be asked, "
+	    "or use exec\n");
+}
+
 static void test_probe_address(void **state)
 {
 	(void)state;
@@ -93,9 +112,10 @@ static void test_probe_address(void **state)
 	    "x.ini:6: [pool:api] probe_address: unix:/run/p%n.sock is [socket:a], where others "
 	    "may answer; leave it out to ask each worker over a probe socket of its "
 	    "own, or give each a port of its own (%n)\n");
-	assert_said(PROBED "ready = notify\nprobe_address = 127.0.0.1:9100\n",
-		    "x.ini:4: [pool:api] probe_address: nothing is asked there: ready is none of "
-		    "tcp, http and grpc\n");
+	assert_said(
+	    PROBED "ready = notify\nprobe_address = 127.0.0.1:9100\n",
+	    "x.ini:4: [pool:api] probe_address: nothing is asked there: neither ready nor live is "
+	    "tcp, http or grpc\n");
 }
 
 /* What follows from `compat` for keys that are not written; what is written counts. */
@@ -368,19 +388,13 @@ static void test_cross_progress(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_cross_checks),
-	    cmocka_unit_test(test_cross_sockets),
-	    cmocka_unit_test(test_shim),
-	    cmocka_unit_test(test_probe_socket),
-	    cmocka_unit_test(test_probe_address),
-	    cmocka_unit_test(test_compat),
-	    cmocka_unit_test(test_keys_without_effect),
-	    cmocka_unit_test(test_addresses),
-	    cmocka_unit_test(test_addresses_of_slots),
-	    cmocka_unit_test(test_cross_ready),
-	    cmocka_unit_test(test_cross_times),
-	    cmocka_unit_test(test_cross_numbers),
-	    cmocka_unit_test(test_cross_progress),
+	    cmocka_unit_test(test_cross_checks),  cmocka_unit_test(test_cross_sockets),
+	    cmocka_unit_test(test_shim),	  cmocka_unit_test(test_probe_socket),
+	    cmocka_unit_test(test_live),	  cmocka_unit_test(test_probe_address),
+	    cmocka_unit_test(test_compat),	  cmocka_unit_test(test_keys_without_effect),
+	    cmocka_unit_test(test_addresses),	  cmocka_unit_test(test_addresses_of_slots),
+	    cmocka_unit_test(test_cross_ready),	  cmocka_unit_test(test_cross_times),
+	    cmocka_unit_test(test_cross_numbers), cmocka_unit_test(test_cross_progress),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

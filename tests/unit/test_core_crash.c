@@ -358,6 +358,27 @@ static void a_worker_goes_by_its_own_wish(void **state)
 	assert_int_equal(sim_pool(sim, 0)->live, 2);
 }
 
+/* One that serves and fails its liveness probe is dumped, killed, and replaced at once; the others
+ * hear nothing of it. */
+static void it_is_not_live(void **state)
+{
+	struct sim *sim = *state;
+	struct pool_params params = sim_params(2);
+
+	sim_add(sim, &params);
+	sim_rule(sim, 0, 0)->dumped_after = NEVER;
+	sim_start(sim);
+	sim_run(sim, 5 * SEC);
+	sim_forget(sim);
+	sim_tell(sim, &sim_current(sim, 0, 1)->ref, WORKER_EVENT_NOT_LIVE);
+	assert_int_equal(sim_last(sim, ORDER_SIGNAL)->sig, 6);
+	assert_int_equal(sim_last(sim, ORDER_SIGNAL)->slot, 1);
+	assert_int_equal(sim_count(sim, ORDER_SPAWN, 0), 1);
+	sim_run(sim, 1 * SEC);
+	assert_int_equal(sim_count(sim, ORDER_KILL, 0), 1);
+	assert_int_equal(sim_serving(sim, 0, 1), 2);
+}
+
 static void a_hanging_worker_is_replaced(void **state)
 {
 	struct sim *sim = *state;
@@ -417,6 +438,7 @@ int main(void)
 	    STORY(a_row_of_failed_starts_is_never_forgotten),
 	    STORY(a_worker_goes_by_its_own_wish),
 	    STORY(a_hanging_worker_is_replaced),
+	    STORY(it_is_not_live),
 	    STORY(a_restart_that_takes_too_long),
 	};
 

@@ -4,7 +4,7 @@
 
 /* Whoever adds a state or an event has to say here what is to follow in every cell. */
 _Static_assert(WORKER_STATE_COUNT == 7, "a new state needs rows in lives[]");
-_Static_assert(WORKER_EVENT_COUNT == 14, "a new event needs a cell in every row of lives[]");
+_Static_assert(WORKER_EVENT_COUNT == 15, "a new event needs a cell in every row of lives[]");
 
 /*
  * What each event brings, in each state (and in each condition that makes a difference): the
@@ -33,6 +33,7 @@ static const struct life lives[] = {
 	 [WORKER_EVENT_EXTEND] = "",
 	 [WORKER_EVENT_PING] = "",
 	 [WORKER_EVENT_TRIGGER] = "",
+	 [WORKER_EVENT_NOT_LIVE] = "",
 	 [WORKER_EVENT_SET_WATCHDOG] = "",
 	 [WORKER_EVENT_TIME] = "",
 	 [WORKER_EVENT_DRAIN] = "",
@@ -52,6 +53,7 @@ static const struct life lives[] = {
 	 [WORKER_EVENT_EXTEND] = "",
 	 [WORKER_EVENT_PING] = "",
 	 [WORKER_EVENT_TRIGGER] = "",
+	 [WORKER_EVENT_NOT_LIVE] = "",
 	 [WORKER_EVENT_SET_WATCHDOG] = "",
 	 [WORKER_EVENT_TIME] = "",
 	 [WORKER_EVENT_DRAIN] = "starting>gone:stop",
@@ -71,6 +73,7 @@ static const struct life lives[] = {
 	 [WORKER_EVENT_EXTEND] = "",
 	 [WORKER_EVENT_PING] = "",
 	 [WORKER_EVENT_TRIGGER] = "starting>dumping:watchdog signal:6/500",
+	 [WORKER_EVENT_NOT_LIVE] = "",
 	 [WORKER_EVENT_SET_WATCHDOG] = "",
 	 [WORKER_EVENT_TIME] = "starting>draining:not ready in time signal:15/6000",
 	 [WORKER_EVENT_DRAIN] = "starting>draining:stop signal:15/1000",
@@ -90,6 +93,7 @@ static const struct life lives[] = {
 	 [WORKER_EVENT_EXTEND] = "",
 	 [WORKER_EVENT_PING] = "",
 	 [WORKER_EVENT_TRIGGER] = "starting>dumping:watchdog signal:6/500",
+	 [WORKER_EVENT_NOT_LIVE] = "",
 	 [WORKER_EVENT_SET_WATCHDOG] = "",
 	 [WORKER_EVENT_TIME] = "starting>draining:not ready in time signal:15/6000",
 	 [WORKER_EVENT_DRAIN] = "starting>draining:stop signal:15/1000",
@@ -109,6 +113,7 @@ static const struct life lives[] = {
 	 [WORKER_EVENT_EXTEND] = "",
 	 [WORKER_EVENT_PING] = "",
 	 [WORKER_EVENT_TRIGGER] = "starting>dumping:watchdog signal:6/500",
+	 [WORKER_EVENT_NOT_LIVE] = "",
 	 [WORKER_EVENT_SET_WATCHDOG] = "",
 	 [WORKER_EVENT_TIME] = "starting>serving",
 	 [WORKER_EVENT_DRAIN] = "starting>draining:stop signal:15/1000",
@@ -128,6 +133,7 @@ static const struct life lives[] = {
 	 [WORKER_EVENT_EXTEND] = "",
 	 [WORKER_EVENT_PING] = "",
 	 [WORKER_EVENT_TRIGGER] = "starting>dumping:watchdog signal:6/500",
+	 [WORKER_EVENT_NOT_LIVE] = "",
 	 [WORKER_EVENT_SET_WATCHDOG] = "",
 	 [WORKER_EVENT_TIME] = "starting>draining:not ready in time signal:15/6000",
 	 [WORKER_EVENT_DRAIN] = "starting>draining:stop signal:15/1000",
@@ -147,6 +153,7 @@ static const struct life lives[] = {
 	 [WORKER_EVENT_EXTEND] = "",
 	 [WORKER_EVENT_PING] = "",
 	 [WORKER_EVENT_TRIGGER] = "held>dumping:watchdog signal:6/500",
+	 [WORKER_EVENT_NOT_LIVE] = "",
 	 [WORKER_EVENT_SET_WATCHDOG] = "",
 	 [WORKER_EVENT_TIME] = "held>dumping:watchdog signal:6/500",
 	 [WORKER_EVENT_DRAIN] = "held>draining:stop signal:15/1000",
@@ -166,6 +173,7 @@ static const struct life lives[] = {
 	 [WORKER_EVENT_EXTEND] = "",
 	 [WORKER_EVENT_PING] = "",
 	 [WORKER_EVENT_TRIGGER] = "serving>dumping:watchdog signal:6/500",
+	 [WORKER_EVENT_NOT_LIVE] = "serving>dumping:liveness signal:6/500",
 	 [WORKER_EVENT_SET_WATCHDOG] = "",
 	 [WORKER_EVENT_TIME] = "serving>dumping:watchdog signal:6/500",
 	 [WORKER_EVENT_DRAIN] = "serving>draining:stop signal:15/1000",
@@ -185,6 +193,7 @@ static const struct life lives[] = {
 	 [WORKER_EVENT_EXTEND] = "",
 	 [WORKER_EVENT_PING] = "",
 	 [WORKER_EVENT_TRIGGER] = "serving>dumping:watchdog signal:3/500",
+	 [WORKER_EVENT_NOT_LIVE] = "serving>dumping:liveness signal:3/500",
 	 [WORKER_EVENT_SET_WATCHDOG] = "",
 	 [WORKER_EVENT_TIME] = "serving>dumping:watchdog signal:3/500",
 	 [WORKER_EVENT_DRAIN] = "serving>draining:stop signal:15/1000",
@@ -204,6 +213,7 @@ static const struct life lives[] = {
 	 [WORKER_EVENT_EXTEND] = "",
 	 [WORKER_EVENT_PING] = "",
 	 [WORKER_EVENT_TRIGGER] = "",
+	 [WORKER_EVENT_NOT_LIVE] = "",
 	 [WORKER_EVENT_SET_WATCHDOG] = "",
 	 [WORKER_EVENT_TIME] = "draining>killed:reload kill",
 	 [WORKER_EVENT_DRAIN] = "",
@@ -223,6 +233,7 @@ static const struct life lives[] = {
 	 [WORKER_EVENT_EXTEND] = "",
 	 [WORKER_EVENT_PING] = "",
 	 [WORKER_EVENT_TRIGGER] = "",
+	 [WORKER_EVENT_NOT_LIVE] = "",
 	 [WORKER_EVENT_SET_WATCHDOG] = "",
 	 [WORKER_EVENT_TIME] = "draining>dumping:reload signal:3/500",
 	 [WORKER_EVENT_DRAIN] = "",
@@ -242,6 +253,7 @@ static const struct life lives[] = {
 	 [WORKER_EVENT_EXTEND] = "",
 	 [WORKER_EVENT_PING] = "",
 	 [WORKER_EVENT_TRIGGER] = "",
+	 [WORKER_EVENT_NOT_LIVE] = "",
 	 [WORKER_EVENT_SET_WATCHDOG] = "",
 	 [WORKER_EVENT_TIME] = "draining>killed:own wish kill",
 	 [WORKER_EVENT_DRAIN] = "signal:15/1000",
@@ -261,6 +273,7 @@ static const struct life lives[] = {
 	 [WORKER_EVENT_EXTEND] = "",
 	 [WORKER_EVENT_PING] = "",
 	 [WORKER_EVENT_TRIGGER] = "",
+	 [WORKER_EVENT_NOT_LIVE] = "",
 	 [WORKER_EVENT_SET_WATCHDOG] = "",
 	 [WORKER_EVENT_TIME] = "dumping>killed:reload kill",
 	 [WORKER_EVENT_DRAIN] = "",
@@ -280,6 +293,7 @@ static const struct life lives[] = {
 	 [WORKER_EVENT_EXTEND] = "",
 	 [WORKER_EVENT_PING] = "",
 	 [WORKER_EVENT_TRIGGER] = "",
+	 [WORKER_EVENT_NOT_LIVE] = "",
 	 [WORKER_EVENT_SET_WATCHDOG] = "",
 	 [WORKER_EVENT_TIME] = "killed>killed:reload kill",
 	 [WORKER_EVENT_DRAIN] = "",
@@ -310,6 +324,8 @@ static const char *event_name(enum worker_event_kind kind)
 		return "PING";
 	case WORKER_EVENT_TRIGGER:
 		return "TRIGGER";
+	case WORKER_EVENT_NOT_LIVE:
+		return "NOT_LIVE";
 	case WORKER_EVENT_SET_WATCHDOG:
 		return "SET_WATCHDOG";
 	case WORKER_EVENT_TIME:

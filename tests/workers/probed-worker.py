@@ -77,6 +77,8 @@ def main():
     parser.add_argument("--ready", action="store_true", help="say READY=1")
     parser.add_argument("--child", action="store_true", help="a child serves")
     parser.add_argument("--linger", type=float, default=0, help="seconds that it serves on after its drain signal")
+    parser.add_argument("--until", help="close the socket when there is this file, and stay")
+    parser.add_argument("--times", help="a file that gets the time of each question, and this process's pid")
     parser.add_argument("--close", action="store_true", help="close the probe socket, and stay")
     options = parser.parse_args()
     sock = own_socket(options.listen, options.shared) if options.listen else probe_socket()
@@ -94,9 +96,20 @@ def main():
         if options.close:
             sock.close()
         time.sleep(1000)
+    if options.until:
+        sock.settimeout(0.05)
     n = 0
     while True:
-        conn, _ = sock.accept()
+        if options.until and os.path.exists(options.until):
+            sock.close()
+            time.sleep(1000)
+        try:
+            conn, _ = sock.accept()
+        except TimeoutError:
+            continue
+        if options.times:
+            with open(options.times, "a", encoding="utf-8") as file:
+                file.write(f"{time.monotonic()} {os.getpid()}\n")
         threading.Thread(target=answer, args=(conn, word_now(options, n)), daemon=True).start()
         n += 1
 
