@@ -36,11 +36,13 @@ struct slot {
 
 enum rollout_state {
 	ROLLOUT_NONE,
-	ROLLOUT_WAITING,  /* for room: max_processes is reached, drains must end first */
-	ROLLOUT_STARTING, /* a batch of new workers is on the way */
-	ROLLOUT_SETTLING, /* all of the batch are ready; watched for min_ready */
-	ROLLOUT_GATED,	  /* the first batch is settled; the other pools are not */
-	ROLLOUT_DONE,	  /* every slot has its new worker; to be committed */
+	ROLLOUT_WAITING,   /* for room: max_processes is reached, drains must end first */
+	ROLLOUT_STARTING,  /* a batch of new workers is on the way */
+	ROLLOUT_RELEASING, /* all of the batch are ready and were sent their sockets: not all of
+			      them accept yet */
+	ROLLOUT_SETTLING,  /* all of the batch are ready; watched for min_ready */
+	ROLLOUT_GATED,	   /* the first batch is settled; the other pools are not */
+	ROLLOUT_DONE,	   /* every slot has its new worker; to be committed */
 };
 
 struct rollout {
@@ -53,7 +55,7 @@ struct rollout {
 	enum pool_state old_state;
 	uint32_t begin, end;	    /* slots concerned */
 	uint32_t cursor, batch_end; /* slots of the batch; those before cursor are promoted */
-	uint32_t waiting;	    /* workers of the batch that are not ready */
+	uint32_t waiting;	    /* workers of the batch that are not ready, or do not accept */
 	uint32_t vacant;	    /* those of them that are not started: predecessors drain */
 	usec_t deadline;
 	bool gate_open;

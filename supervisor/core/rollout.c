@@ -241,18 +241,51 @@ static void rollout_turn(struct pool *pool, usec_t now, struct plan *plan)
 	rollout_next_batch(pool, now, plan);
 }
 
+/* All of the batch serve. */
+static void rollout_watch(struct rollout *rollout, usec_t now)
+{
+	rollout_set_state(rollout, ROLLOUT_SETTLING, usec_add(now, rollout->params.min_ready));
+}
+
+static bool rollout_is_held(const struct pool *pool, uint32_t s)
+{
+	uint32_t next = pool->slots[s].next;
+
+	return next != CORE_NONE && pool->workers[next].state == WORKER_HELD;
+}
+
+/* All of the batch are ready: those that were held get their sockets, and the old ones serve until
+ * the last of them has said that it accepts. */
+static void rollout_release(struct pool *pool, usec_t now, struct plan *plan)
+{
+	struct rollout *rollout = &pool->rollout;
+	uint32_t end = rollout->batch_end;
+
+	for (uint32_t s = rollout->cursor; s < end; s++)
+		rollout->waiting += rollout_is_held(pool, s);
+	if (rollout->waiting == 0) {
+		rollout_watch(rollout, now);
+		return;
+	}
+	rollout_set_state(rollout, ROLLOUT_RELEASING, USEC_INFINITY);
+	for (uint32_t s = rollout->cursor; s < end; s++)
+		if (rollout_is_held(pool, s))
+			pool_release(pool, pool->slots[s].next, now, plan);
+}
+
 bool rollout_worker_ready(struct pool *pool, uint32_t s, usec_t now, struct plan *plan)
 {
 	struct rollout *rollout = &pool->rollout;
 
-	if (rollout->state != ROLLOUT_STARTING || s < rollout->cursor || s >= rollout->batch_end)
+	if ((rollout->state != ROLLOUT_STARTING && rollout->state != ROLLOUT_RELEASING) ||
+	    s < rollout->cursor || s >= rollout->batch_end)
 		return false;
 	if (--rollout->waiting > 0)
 		return true;
-	rollout_set_state(rollout, ROLLOUT_SETTLING, usec_add(now, rollout->params.min_ready));
-	for (uint32_t n = rollout->cursor; n < rollout->batch_end; n++)
-		if (pool->slots[n].next != CORE_NONE)
-			pool_release(pool, pool->slots[n].next, now, plan);
+	if (rollout->state == ROLLOUT_STARTING)
+		rollout_release(pool, now, plan);
+	else
+		rollout_watch(rollout, now);
 	return true;
 }
 

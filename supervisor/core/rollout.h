@@ -27,8 +27,9 @@ void rollout_seek_room(struct pool *pool, usec_t now, struct plan *plan);
 /* Was the batch watched for min_ready? Then it is at the gate, or takes over. */
 void rollout_settle(struct pool *pool, usec_t now, struct plan *plan);
 
-/* Called by pool.c: facts only, what follows is decided when all of a step's facts are known; but
- * those of a batch that were held are released together with the last. Was it one of a batch? */
+/* Called by pool.c for one that is ready (perhaps held), and again for one that was held and
+ * serves. Facts only, what follows is decided when all of a step's facts are known; but those of a
+ * batch that are held are released together with the last. Was it one of a batch? */
 bool rollout_worker_ready(struct pool *pool, uint32_t s, usec_t now, struct plan *plan);
 /* Does the loss of that slot's worker (the successor, or the current one) fail the rollout? */
 bool rollout_covers(const struct pool *pool, uint32_t s, bool successor);

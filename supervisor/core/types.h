@@ -19,7 +19,8 @@
 enum worker_state {
 	WORKER_GONE,	 /* no process: the entry is free */
 	WORKER_STARTING, /* to be started, or started and not ready yet */
-	WORKER_HELD,	 /* ready, but not given its sockets yet (handoff = channel) */
+	WORKER_HELD, /* ready, but has no sockets yet, or has not said yet that it accepts on them
+			(handoff = channel) */
 	WORKER_SERVING,	 /* ready: takes new work */
 	WORKER_DRAINING, /* told to go (or going by its own wish): finishes what it has, within its
 			    budget */
@@ -88,7 +89,9 @@ enum worker_event_kind {
 	WORKER_EVENT_EXECUTED,	   /* and that executes its program */
 	WORKER_EVENT_SPAWN_FAILED, /* it could not be started: no process, or no program */
 	WORKER_EVENT_READY,
+	WORKER_EVENT_ANSWERS,	   /* it will say when it has taken the sockets that it is sent */
 	WORKER_EVENT_RELEASE,	   /* the pool lets it have its sockets */
+	WORKER_EVENT_ACCEPTING,	   /* it has taken them */
 	WORKER_EVENT_STOPPING,	   /* it says that it goes */
 	WORKER_EVENT_EXITED,	   /* its process has ended (clean: in one of the ways that count as
 				      success) */
@@ -192,7 +195,7 @@ enum order_kind {
 	/* to be done */
 	ORDER_SPAWN,	    /* start a process for worker (slot, generation) */
 	ORDER_SIGNAL,	    /* send sig with value (milliseconds left) to worker */
-	ORDER_SEND_SOCKETS, /* through the channel of worker, which serves from now on */
+	ORDER_SEND_SOCKETS, /* through the channel of worker */
 	ORDER_KILL,	    /* SIGKILL to the worker's whole tree */
 	ORDER_PREPARE,	  /* read, check, open; answer with EVENT_PREPARED or EVENT_PREPARE_FAILED;
 			     number, id: what the requests have in common (join) */

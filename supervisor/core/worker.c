@@ -46,6 +46,8 @@ usec_t worker_deadline(const struct worker *worker)
 {
 	if (worker->state == WORKER_SERVING)
 		return worker->watchdog_at;
+	if (worker->state == WORKER_HELD && worker->watchdog_at < worker->deadline)
+		return worker->watchdog_at;
 	return worker->state == WORKER_GONE ? USEC_INFINITY : worker->deadline;
 }
 
@@ -98,6 +100,7 @@ void worker_begin(struct worker *worker, uint32_t slot, uint32_t generation,
 	worker->generation = generation;
 	worker->reason = END_NONE;
 	worker->spawned = worker->delayed = worker->signalled = false;
+	worker->answers = worker->released = false;
 	worker_timing_set(&worker->timing, params);
 	worker_set_state(worker, WORKER_STARTING, now, usec_add(now, params->start_timeout), plan);
 	worker_order(worker, ORDER_SPAWN, 0, 0, plan);
@@ -127,9 +130,14 @@ static void worker_be_ready(struct worker *worker, usec_t now, struct plan *plan
 		worker->watchdog_at = usec_add(now, worker->timing.watchdog);
 }
 
+/* Who says when it has taken them is waited for, but not longer than for a start. */
 static void worker_release(struct worker *worker, usec_t now, struct plan *plan)
 {
-	worker_serve(worker, now, plan);
+	worker->released = true;
+	if (worker->answers)
+		worker->deadline = usec_add(now, worker->timing.start_timeout);
+	else
+		worker_serve(worker, now, plan);
 	worker_order(worker, ORDER_SEND_SOCKETS, 0, 0, plan);
 }
 
@@ -254,11 +262,12 @@ static void worker_step_starting(struct worker *worker, const struct worker_even
 	case WORKER_EVENT_PING:
 	case WORKER_EVENT_NOT_LIVE:
 	case WORKER_EVENT_RELEASE:
+	case WORKER_EVENT_ACCEPTING:
+	case WORKER_EVENT_ANSWERS:
 		break;
 	}
 }
 
-/* Also for a worker that is held: it lives by the same rules. */
 static void worker_step_serving(struct worker *worker, const struct worker_event *event, usec_t now,
 				struct plan *plan)
 {
@@ -292,15 +301,58 @@ static void worker_step_serving(struct worker *worker, const struct worker_event
 		worker->reason = event->reason;
 		worker_kill(worker, now, plan);
 		break;
-	case WORKER_EVENT_RELEASE:
-		if (worker->state == WORKER_HELD)
-			worker_release(worker, now, plan);
-		break;
 	case WORKER_EVENT_SPAWNED:
 	case WORKER_EVENT_EXECUTED:
 	case WORKER_EVENT_SPAWN_FAILED:
 	case WORKER_EVENT_READY:
+	case WORKER_EVENT_ANSWERS:
+	case WORKER_EVENT_RELEASE:
+	case WORKER_EVENT_ACCEPTING:
 	case WORKER_EVENT_EXTEND:
+		break;
+	}
+}
+
+static void worker_held_too_long(struct worker *worker, usec_t now, struct plan *plan)
+{
+	if (worker->released && worker->watchdog_at > now)
+		worker_drain(worker, END_START_TIMEOUT, worker->timing.drain_timeout, now, plan);
+	else
+		worker_hang(worker, END_WATCHDOG, now, plan);
+}
+
+/* It lives by the rules of one that serves, and waits for its sockets or is asked whether it has
+ * them. */
+static void worker_step_held(struct worker *worker, const struct worker_event *event, usec_t now,
+			     struct plan *plan)
+{
+	switch (event->kind) {
+	case WORKER_EVENT_RELEASE:
+		if (!worker->released)
+			worker_release(worker, now, plan);
+		break;
+	case WORKER_EVENT_ACCEPTING:
+		if (worker->released)
+			worker_serve(worker, now, plan);
+		break;
+	case WORKER_EVENT_TIME:
+		worker_held_too_long(worker, now, plan);
+		break;
+	case WORKER_EVENT_EXITED:
+	case WORKER_EVENT_STOPPING:
+	case WORKER_EVENT_SET_WATCHDOG:
+	case WORKER_EVENT_PING:
+	case WORKER_EVENT_TRIGGER:
+	case WORKER_EVENT_NOT_LIVE:
+	case WORKER_EVENT_DRAIN:
+	case WORKER_EVENT_KILL:
+	case WORKER_EVENT_SPAWNED:
+	case WORKER_EVENT_EXECUTED:
+	case WORKER_EVENT_SPAWN_FAILED:
+	case WORKER_EVENT_READY:
+	case WORKER_EVENT_ANSWERS:
+	case WORKER_EVENT_EXTEND:
+		worker_step_serving(worker, event, now, plan);
 		break;
 	}
 }
@@ -349,6 +401,8 @@ static void worker_step_draining(struct worker *worker, const struct worker_even
 	case WORKER_EVENT_SPAWN_FAILED:
 	case WORKER_EVENT_READY:
 	case WORKER_EVENT_RELEASE:
+	case WORKER_EVENT_ANSWERS:
+	case WORKER_EVENT_ACCEPTING:
 	case WORKER_EVENT_STOPPING:
 	case WORKER_EVENT_PING:
 	case WORKER_EVENT_TRIGGER:
@@ -376,6 +430,8 @@ static void worker_step_dumping(struct worker *worker, const struct worker_event
 	case WORKER_EVENT_SPAWN_FAILED:
 	case WORKER_EVENT_READY:
 	case WORKER_EVENT_RELEASE:
+	case WORKER_EVENT_ANSWERS:
+	case WORKER_EVENT_ACCEPTING:
 	case WORKER_EVENT_STOPPING:
 	case WORKER_EVENT_PING:
 	case WORKER_EVENT_TRIGGER:
@@ -403,6 +459,8 @@ static void worker_step_killed(struct worker *worker, const struct worker_event 
 	case WORKER_EVENT_SPAWN_FAILED:
 	case WORKER_EVENT_READY:
 	case WORKER_EVENT_RELEASE:
+	case WORKER_EVENT_ANSWERS:
+	case WORKER_EVENT_ACCEPTING:
 	case WORKER_EVENT_STOPPING:
 	case WORKER_EVENT_PING:
 	case WORKER_EVENT_TRIGGER:
@@ -415,6 +473,8 @@ static void worker_step_killed(struct worker *worker, const struct worker_event 
 void worker_step(struct worker *worker, const struct worker_event *event, usec_t now,
 		 struct plan *plan)
 {
+	if (event->kind == WORKER_EVENT_ANSWERS)
+		worker->answers = true;
 	switch (worker->state) {
 	case WORKER_GONE:
 		break; /* whatever is said of it is late */
@@ -422,6 +482,8 @@ void worker_step(struct worker *worker, const struct worker_event *event, usec_t
 		worker_step_starting(worker, event, now, plan);
 		break;
 	case WORKER_HELD:
+		worker_step_held(worker, event, now, plan);
+		break;
 	case WORKER_SERVING:
 		worker_step_serving(worker, event, now, plan);
 		break;

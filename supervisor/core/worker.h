@@ -30,6 +30,8 @@ struct worker {
 	bool spawned;	/* a process exists */
 	bool delayed;	/* its ready_delay runs, and it serves when that is over */
 	bool signalled; /* the drain signal was sent */
+	bool answers;	/* WORKER_EVENT_ANSWERS came */
+	bool released;	/* its sockets were sent */
 	uint64_t epoch; /* of the instance when it began to leave */
 	usec_t since;	/* of the present state */
 	usec_t deadline;
@@ -50,7 +52,7 @@ void worker_begin(struct worker *worker, uint32_t slot, uint32_t generation,
 void worker_step(struct worker *worker, const struct worker_event *event, usec_t now,
 		 struct plan *plan);
 /* When it next wants WORKER_EVENT_TIME; USEC_INFINITY for GONE, and for SERVING without a watchdog.
- */
+ * One that is HELD has none of its own until it is sent its sockets. */
 usec_t worker_deadline(const struct worker *worker);
 /* Does it have, or is it to get, a process? */
 bool worker_is_live(const struct worker *worker);

@@ -176,6 +176,8 @@ static const char *rollout_state_name(enum rollout_state state)
 		return "waiting";
 	case ROLLOUT_STARTING:
 		return "starting";
+	case ROLLOUT_RELEASING:
+		return "releasing";
 	case ROLLOUT_SETTLING:
 		return "settling";
 	case ROLLOUT_GATED:
@@ -196,8 +198,8 @@ static json_t *reload_pools(const struct engine *engine)
 
 		if (engine->model->pools[p].state == POOL_FREE || rollout->state == ROLLOUT_NONE)
 			continue;
-		if (rollout->state == ROLLOUT_STARTING || rollout->state == ROLLOUT_SETTLING ||
-		    rollout->state == ROLLOUT_GATED)
+		if (rollout->state == ROLLOUT_STARTING || rollout->state == ROLLOUT_RELEASING ||
+		    rollout->state == ROLLOUT_SETTLING || rollout->state == ROLLOUT_GATED)
 			ready += rollout->batch_end - rollout->cursor - rollout->waiting;
 		json_array_append_new(pools, json_pack("{s:o, s:i, s:s, s:i, s:i}", "name",
 						       api_json_text(engine->pools[p].name),
@@ -273,11 +275,11 @@ static usec_t worker_shown_deadline(const struct worker *worker)
 {
 	switch (worker->state) {
 	case WORKER_STARTING:
+	case WORKER_HELD:
 	case WORKER_DRAINING:
 	case WORKER_DUMPING:
 		return worker->deadline;
 	case WORKER_GONE:
-	case WORKER_HELD:
 	case WORKER_SERVING:
 	case WORKER_KILLED:
 		break;

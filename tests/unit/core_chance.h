@@ -104,6 +104,8 @@ static inline void random_failure(struct chance *c, struct sim_script *script)
 		script->spawn_fails = true;
 	if (chance_of(c, c->weather.never_ready))
 		script->ready_after = NEVER;
+	if (chance_of(c, c->weather.never_ready))
+		script->accepts_after = NEVER;
 	if (chance_of(c, c->weather.exits))
 		script->exit_after = chance_msec(c, 0, chance_of(c, 500) ? 30 : 800);
 	if (chance_of(c, c->weather.wishes))
@@ -132,6 +134,8 @@ static inline void random_script(struct sim *sim, const struct order *spawn,
 	script->spawn_after = chance_of(c, 500) ? 0 : chance_msec(c, 0, 20);
 	script->ready_after = chance_msec(c, 0, 25);
 	script->quit_after = chance_msec(c, 0, 100);
+	script->answers = chance_of(c, 500);
+	script->accepts_after = chance_msec(c, 0, 25);
 	if (watchdog > 0)
 		script->ping_every = watchdog / 2;
 	if (c->calm)
@@ -282,12 +286,12 @@ static inline struct sim_process *random_process(struct sim *sim)
 static inline void random_message(struct sim *sim)
 {
 	static const enum worker_event_kind kinds[] = {
-	    WORKER_EVENT_READY,	  WORKER_EVENT_STOPPING, WORKER_EVENT_EXTEND,
-	    WORKER_EVENT_PING,	  WORKER_EVENT_TRIGGER,	 WORKER_EVENT_SET_WATCHDOG,
-	    WORKER_EVENT_NOT_LIVE};
+	    WORKER_EVENT_READY,	       WORKER_EVENT_STOPPING, WORKER_EVENT_EXTEND,
+	    WORKER_EVENT_PING,	       WORKER_EVENT_TRIGGER,  WORKER_EVENT_ACCEPTING,
+	    WORKER_EVENT_SET_WATCHDOG, WORKER_EVENT_ANSWERS,  WORKER_EVENT_NOT_LIVE};
 	struct chance *c = chance_in(sim);
 	struct sim_process *process = random_process(sim);
-	struct worker_event what = {.kind = kinds[chance_below(c, 7)]};
+	struct worker_event what = {.kind = kinds[chance_below(c, 9)]};
 	struct worker_ref ref;
 
 	if (process == NULL || (!process->alive && process->ref.serial == 0))

@@ -14,6 +14,7 @@ struct check_worker {
 	uint32_t serial;
 	enum worker_state state;
 	uint32_t slot, generation;
+	bool sent; /* its sockets */
 	usec_t since;
 	usec_t limit;	/* when it has to be killed at the latest, once it leaves */
 	uint64_t begun; /* steps */

@@ -51,7 +51,12 @@ static inline void check_workers(struct sim *sim, uint32_t p)
 		CHECK(sim, worker->spawned || worker->state == WORKER_STARTING);
 		if (worker->state == WORKER_DRAINING || worker->state == WORKER_DUMPING)
 			CHECK(sim, sim->now <= book->limit && worker->deadline <= book->limit);
-		else if (worker->state != WORKER_SERVING && worker->state != WORKER_HELD)
+		else if (worker->state == WORKER_HELD)
+			CHECK(sim, book->sent == worker->released &&
+				       book->sent == (worker->deadline != NEVER) &&
+				       (!book->sent ||
+					sim->now <= worker->deadline + check_of(sim)->late));
+		else if (worker->state != WORKER_SERVING)
 			check_patience(sim, worker);
 	}
 	CHECK(sim, memcmp(counts, pool->counts, sizeof(counts)) == 0);
@@ -74,6 +79,13 @@ static inline bool check_is_turned(const struct pool *pool, uint32_t s)
 	return check_is_covered(pool, s) && s < pool->rollout.cursor;
 }
 
+/* It was sent its sockets, and has not said yet that it accepts. */
+static inline bool check_is_asked(struct sim *sim, const struct worker *worker)
+{
+	return worker->state == WORKER_HELD && worker->answers && worker->released &&
+	       sim->now <= worker->deadline + check_of(sim)->late;
+}
+
 static inline void check_slot_workers(struct sim *sim, const struct pool *pool, uint32_t s)
 {
 	const struct slot *slot = &pool->slots[s];
@@ -85,21 +97,23 @@ static inline void check_slot_workers(struct sim *sim, const struct pool *pool, 
 
 	CHECK(sim, current == NULL || (current->slot == s && current != next));
 	CHECK(sim, current == NULL || current->state == WORKER_STARTING ||
-		       current->state == WORKER_SERVING);
+		       current->state == WORKER_SERVING || check_is_asked(sim, current));
 	CHECK(sim, next == NULL || next->slot == s);
 	CHECK(sim, slot->leaving == CORE_NONE ||
 		       (current == NULL && next == NULL && pool->workers[slot->leaving].slot == s &&
 			worker_is_leaving(&pool->workers[slot->leaving])));
-	CHECK(sim, !slot->emptied || current == NULL || current->state == WORKER_STARTING);
-	/* only one of a batch is held, and only until the batch is ready */
+	CHECK(sim, !slot->emptied || current == NULL || current->state == WORKER_STARTING ||
+		       check_is_asked(sim, current));
+	/* only one of a batch waits for its sockets, and only until the batch is ready */
 	CHECK(sim, next == NULL || next->state == WORKER_STARTING ||
-		       next->state == WORKER_SERVING ||
+		       next->state == WORKER_SERVING || check_is_asked(sim, next) ||
 		       (next->state == WORKER_HELD && check_is_covered(pool, s) &&
 			pool->rollout.state == ROLLOUT_STARTING));
 	if (slot->restoring) {
 		CHECK(sim, current != NULL && current->state == WORKER_SERVING);
 		CHECK(sim, next != NULL || slot->restart_at != NEVER || pool->restores);
-		CHECK(sim, next == NULL || next->state == WORKER_STARTING);
+		CHECK(sim,
+		      next == NULL || next->state == WORKER_STARTING || next->state == WORKER_HELD);
 		CHECK(sim, next == NULL || next->generation == pool->generation);
 		CHECK(sim, !check_is_covered(pool, s));
 		return;
@@ -205,7 +219,7 @@ static inline void check_rollout(struct sim *sim, uint32_t p)
 	const struct transaction *transaction = &sim->instance->transaction;
 	bool part = transaction->state == TRANSACTION_ROLLING &&
 		    transaction->changes[p].kind != CHANGE_NONE;
-	uint32_t starting = 0, vacant = 0, most = pool->params.max_processes;
+	uint32_t starting = 0, vacant = 0, held = 0, most = pool->params.max_processes;
 
 	CHECK(sim, part == (rollout->state != ROLLOUT_NONE));
 	CHECK(sim, rollout->state == ROLLOUT_WAITING || rollout->state == ROLLOUT_SETTLING ||
@@ -232,6 +246,7 @@ static inline void check_rollout(struct sim *sim, uint32_t p)
 
 		starting += worker != NULL && worker->state == WORKER_STARTING;
 		vacant += worker == NULL;
+		held += worker != NULL && worker->state == WORKER_HELD;
 		CHECK(sim, worker != NULL || pool->slots[s].leaving != CORE_NONE || pool->starved ||
 			       pool->live >= pool->max_processes);
 	}
@@ -239,6 +254,9 @@ static inline void check_rollout(struct sim *sim, uint32_t p)
 		       (rollout->waiting > 0 && starting + vacant == rollout->waiting &&
 			vacant == rollout->vacant));
 	CHECK(sim, rollout->state == ROLLOUT_STARTING || starting + vacant == 0);
+	CHECK(sim, rollout->state != ROLLOUT_RELEASING || (held > 0 && held == rollout->waiting));
+	CHECK(sim, rollout->state == ROLLOUT_STARTING || rollout->state == ROLLOUT_RELEASING ||
+		       held == 0);
 	CHECK(sim, (rollout->state == ROLLOUT_DONE) == (rollout->cursor == rollout->end));
 }
 

@@ -267,6 +267,20 @@ static inline void check_ready(struct sim *sim)
 		CHECK(sim, sim_pool(sim, p)->state != POOL_ACTIVE || sim_pool(sim, p)->ready_once);
 }
 
+/* Once in a life, and who does not answer serves from then on. */
+static inline void check_sockets(struct sim *sim, size_t n)
+{
+	const struct order *order = &sim->plan.orders[n];
+	struct check_worker *entry = check_worker(sim, &order->worker);
+	bool serves = n > 0 && order[-1].kind == ORDER_STATE && order[-1].from == WORKER_HELD &&
+		      order[-1].to == WORKER_SERVING &&
+		      order[-1].worker.index == order->worker.index;
+
+	CHECK(sim, entry->serial == order->worker.serial && !entry->sent);
+	CHECK(sim, serves || entry->state == WORKER_HELD);
+	entry->sent = true;
+}
+
 static inline void check_order(struct sim *sim, size_t n, bool commits)
 {
 	const struct order *order = &sim->plan.orders[n];
@@ -287,9 +301,7 @@ static inline void check_order(struct sim *sim, size_t n, bool commits)
 		check_exclusive(sim, order);
 		break;
 	case ORDER_SEND_SOCKETS:
-		CHECK(sim, n > 0 && order[-1].kind == ORDER_STATE &&
-			       order[-1].from == WORKER_HELD && order[-1].to == WORKER_SERVING &&
-			       order[-1].worker.index == order->worker.index);
+		check_sockets(sim, n);
 		break;
 	case ORDER_SIGNAL:
 	case ORDER_KILL:

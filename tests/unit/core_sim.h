@@ -28,17 +28,19 @@ struct sim_script {
 	bool spawn_fails;
 	usec_t spawn_after; /* from the order to start it */
 	usec_t ready_after;
-	usec_t exit_after;   /* by itself */
-	bool clean;	     /* ... in a way that counts as success */
-	usec_t wish_after;   /* says STOPPING=1 */
-	usec_t quit_after;   /* from the drain signal */
-	usec_t dumped_after; /* ends, from the dump signal */
+	bool answers;	      /* when it has taken the sockets that it was sent ... */
+	usec_t accepts_after; /* ... from then */
+	usec_t exit_after;    /* by itself */
+	bool clean;	      /* ... in a way that counts as success */
+	usec_t wish_after;    /* says STOPPING=1 */
+	usec_t quit_after;    /* from the drain signal */
+	usec_t dumped_after;  /* ends, from the dump signal */
 	usec_t ping_every, ping_until;
 	usec_t extend_every, extend_by;
 	uint32_t kills; /* SIGKILLs that it takes: more than one while it is stuck in the kernel */
 };
 
-enum sim_act { SIM_SPAWN, SIM_READY, SIM_END, SIM_TALK, SIM_WISH, SIM_ACTS };
+enum sim_act { SIM_SPAWN, SIM_READY, SIM_ACCEPT, SIM_END, SIM_TALK, SIM_WISH, SIM_ACTS };
 
 struct sim_process {
 	struct worker_ref ref;
@@ -251,6 +253,15 @@ static inline void sim_order_kill(struct sim *sim, const struct order *order)
 		sim_act_at(sim, process, SIM_END, NEVER);
 }
 
+static inline void sim_order_sockets(struct sim *sim, const struct order *order)
+{
+	struct sim_process *process = sim_process(sim, &order->worker);
+
+	if (process->script.answers)
+		sim_act_at(sim, process, SIM_ACCEPT,
+			   usec_add(sim->now, process->script.accepts_after));
+}
+
 static inline void sim_order_spawn(struct sim *sim, const struct order *order)
 {
 	struct sim_process *process = sim_process(sim, &order->worker);
@@ -285,6 +296,8 @@ static inline void sim_carry_out(struct sim *sim)
 			sim_order_signal(sim, order);
 		else if (order->kind == ORDER_KILL)
 			sim_order_kill(sim, order);
+		else if (order->kind == ORDER_SEND_SOCKETS)
+			sim_order_sockets(sim, order);
 		else if (order->kind == ORDER_PREPARE)
 			sim->prepare_at = usec_add(sim->now, sim->prepare_after);
 		else if (order->kind == ORDER_UNDO)
@@ -377,6 +390,8 @@ static inline void sim_spawned(struct sim *sim, struct sim_process *process)
 					  : script->extend_every));
 	sim_tell(sim, &ref, WORKER_EVENT_SPAWNED);
 	sim_tell(sim, &ref, WORKER_EVENT_EXECUTED);
+	if (script->answers)
+		sim_tell(sim, &ref, WORKER_EVENT_ANSWERS);
 }
 
 static inline void sim_talks(struct sim *sim, struct sim_process *process)
@@ -407,6 +422,8 @@ static inline void sim_act(struct sim *sim, uint32_t id)
 		sim_spawned(sim, process);
 	else if (act == SIM_READY)
 		sim_tell(sim, &ref, WORKER_EVENT_READY);
+	else if (act == SIM_ACCEPT)
+		sim_tell(sim, &ref, WORKER_EVENT_ACCEPTING);
 	else if (act == SIM_END)
 		sim_end(sim, process,
 			process->kills == 0 && (process->told || process->script.clean));

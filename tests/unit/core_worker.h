@@ -124,6 +124,18 @@ static inline void to_held(struct worker *worker, struct pool_params *numbers)
 	step(worker, WORKER_EVENT_READY, 0, END_NONE, NOW);
 }
 
+static inline void to_answering(struct worker *worker, struct pool_params *numbers)
+{
+	to_held(worker, numbers);
+	step(worker, WORKER_EVENT_ANSWERS, 0, END_NONE, NOW);
+}
+
+static inline void to_released(struct worker *worker, struct pool_params *numbers)
+{
+	to_answering(worker, numbers);
+	step(worker, WORKER_EVENT_RELEASE, 0, END_NONE, NOW);
+}
+
 static inline void to_serving_dump(struct worker *worker, struct pool_params *numbers)
 {
 	numbers->dump_signal = 3;

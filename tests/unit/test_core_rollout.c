@@ -63,6 +63,50 @@ static void held_until_the_last(void **state)
 	assert_int_equal(sim_serving(sim, 0, 2), 3);
 }
 
+/* Those that will say when they accept have the old ones serve on until the last of them has. */
+static void old_ones_serve_until_the_word(void **state)
+{
+	struct sim *sim = *state;
+	struct sim_script *script;
+
+	check_start(sim, 3);
+	check_roll(sim, 0)->held = true;
+	script = sim_rule(sim, 0, 2);
+	script->answers = true;
+	script->accepts_after = 500 * MSEC;
+	sim_reload(sim, 1);
+	sim_run(sim, 500 * MSEC);
+	assert_int_equal(sim_count(sim, ORDER_SEND_SOCKETS, 0), 3);
+	assert_int_equal(sim_pool(sim, 0)->counts[WORKER_HELD], 3);
+	assert_int_equal(sim_pool(sim, 0)->rollout.state, ROLLOUT_RELEASING);
+	assert_int_equal(sim_serving(sim, 0, 1), 3);
+	sim_run(sim, 10 * MSEC);
+	assert_int_equal(sim_serving(sim, 0, 2), 3);
+	assert_int_equal(sim_serving(sim, 0, 1), 0);
+	assert_int_equal(sim_answers(sim, 1, RESULT_COMMITTED), 1);
+}
+
+/* One that never takes them is one that is not ready in time. */
+static void a_word_that_never_comes(void **state)
+{
+	struct sim *sim = *state;
+	struct sim_script *script;
+
+	check_start(sim, 3);
+	check_roll(sim, 0)->held = true;
+	script = sim_rule(sim, 0, 2);
+	script->answers = true;
+	script->accepts_after = NEVER;
+	sim_reload(sim, 1);
+	sim_run(sim, 30 * SEC);
+	assert_int_equal(sim_answers(sim, 1, RESULT_COMMITTED), 0);
+	assert_int_equal(sim_serving(sim, 0, 1), 3);
+	sim_run(sim, 1 * SEC);
+	assert_int_equal(sim_last(sim, ORDER_UNDO)->cause, CAUSE_NOT_READY);
+	assert_int_equal(sim_serving(sim, 0, 1), 3);
+	assert_int_equal(sim_pool(sim, 0)->live, 3);
+}
+
 /* One at a time, slot by slot: never more than one too many. */
 static void one_by_one(void **state)
 {
@@ -275,6 +319,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    STORY(all_at_once),
 	    STORY(held_until_the_last),
+	    STORY(old_ones_serve_until_the_word),
+	    STORY(a_word_that_never_comes),
 	    STORY(one_by_one),
 	    STORY(by_quarters),
 	    STORY(watched_for_min_ready),

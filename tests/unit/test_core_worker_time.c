@@ -187,6 +187,14 @@ static void watchdog_counts_from_the_last_ping(void **state)
 	assert_int_equal(worker_deadline(&worker), NOW + 26 * SEC);
 	step(&worker, WORKER_EVENT_SET_WATCHDOG, 0, END_NONE, NOW + 7 * SEC);
 	assert_int_equal(worker_deadline(&worker), USEC_INFINITY);
+	/* one that is held has to live, too; and to say that it accepts, once it can */
+	numbers.watchdog = 10 * SEC;
+	to_held(&worker, &numbers);
+	assert_int_equal(worker_deadline(&worker), NOW + 10 * SEC);
+	numbers.watchdog = 40 * SEC;
+	to_released(&worker, &numbers);
+	assert_int_equal(worker_deadline(&worker), NOW + 30 * SEC);
+	numbers.held = false;
 	/* set while it starts, it counts from readiness on */
 	to_starting(&worker, &numbers);
 	step(&worker, WORKER_EVENT_SET_WATCHDOG, 3 * SEC, END_NONE, NOW);
