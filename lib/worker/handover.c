@@ -62,6 +62,8 @@ void worker_arm(struct handover *handover)
 
 	if (handover->channel == -1 && handover->connect_at < at)
 		at = handover->connect_at;
+	if (handover->channel != -1 && handover->answer_at < at)
+		at = handover->answer_at;
 	if (at != UINT64_MAX) {
 		spec.it_value.tv_sec = (time_t)(at / 1000000);
 		spec.it_value.tv_nsec = (long)(at % 1000000) * 1000 + 1; /* 0 would be "never" */
@@ -76,6 +78,7 @@ void worker_pump(struct handover *handover)
 	(void)!read(handover->timer, &count, sizeof(count));
 	channel_connect(handover);
 	channel_read(handover);
+	channel_answer(handover);
 	worker_arm(handover);
 }
 
@@ -91,13 +94,25 @@ static uint64_t event_left(struct handover *handover, enum handover_event event)
 	return deadline == UINT64_MAX ? HANDOVER_FOREVER : deadline > now ? deadline - now : 0;
 }
 
+/* The callback has had its sockets, and has let go of those that it is to. */
+static void answer_sockets(struct handover *handover, uint64_t set)
+{
+	pthread_mutex_lock(&handover->lock);
+	if (handover->set == set && handover->cut == 0) { /* no others have come since */
+		handover->answer_at = 0;
+		channel_answer(handover);
+		worker_arm(handover);
+	}
+	pthread_mutex_unlock(&handover->lock);
+}
+
 PUBLIC int handover_dispatch(struct handover *handover)
 {
 	static const enum handover_event events[] = {HANDOVER_SOCKETS, HANDOVER_LAME_DUCK,
 						     HANDOVER_DRAIN};
 	worker_callback *callback;
 	unsigned untold = 0;
-	uint64_t count;
+	uint64_t count, set;
 	void *arg;
 
 	if (handover == NULL)
@@ -111,6 +126,7 @@ PUBLIC int handover_dispatch(struct handover *handover)
 	drain_notice(handover);
 	callback = handover->callback;
 	arg = handover->callback_arg;
+	set = handover->set;
 	if (callback != NULL) {
 		untold = handover->untold;
 		for (size_t n = 0; n < sizeof(events) / sizeof(events[0]); n++)
@@ -120,6 +136,8 @@ PUBLIC int handover_dispatch(struct handover *handover)
 	for (size_t n = 0; n < sizeof(events) / sizeof(events[0]); n++)
 		if ((untold & 1u << events[n]) != 0)
 			callback(handover, events[n], event_left(handover, events[n]), arg);
+	if ((untold & 1u << HANDOVER_SOCKETS) != 0 && set != 0)
+		answer_sockets(handover, set);
 	return 0;
 }
 

@@ -1,7 +1,9 @@
 /* handover_channel.c - the connection to channel.sock: messages with descriptors over
  * SOCK_SEQPACKET. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -12,6 +14,8 @@
 enum { CHANNEL_BURST = 64 };
 #define CHANNEL_PAUSE_MIN UINT64_C(50000)
 #define CHANNEL_PAUSE_MAX UINT64_C(2000000)
+/* Out of descriptors, or the master is busy: by then that may have changed. */
+#define CHANNEL_ANSWER_AGAIN UINT64_C(100000)
 /* What lasted that long was no refusal: the next attempt is made soon. */
 #define CHANNEL_LASTED UINT64_C(5000000)
 
@@ -39,6 +43,7 @@ int channel_find(struct handover *handover)
 
 	handover->connect_at = r == 1 ? 0 : UINT64_MAX;
 	handover->connect_pause = CHANNEL_PAUSE_MIN;
+	handover->answer_at = UINT64_MAX;
 	return r < 0 ? r : 0;
 }
 
@@ -68,6 +73,29 @@ int channel_say_ready(struct handover *handover)
 	return channel_say(handover->channel, "{\"version\":1,\"kind\":\"ready\"}", -1);
 }
 
+static int channel_say_page(struct handover *handover)
+{
+	return channel_say(handover->channel, "{\"version\":1,\"kind\":\"inflight\"}",
+			   handover->page);
+}
+
+void channel_answer(struct handover *handover)
+{
+	bool cut = handover->cut != 0;
+	char text[80];
+
+	if (handover->channel == -1 || handover->answer_at > worker_now())
+		return;
+	snprintf(text, sizeof(text), "{\"version\":1,\"kind\":\"%s\",\"set\":%" PRIu64 "}",
+		 cut ? "again" : "accepting", cut ? handover->cut : handover->set);
+	if (channel_say(handover->channel, text, -1) == -EAGAIN) {
+		handover->answer_at = worker_now() + CHANNEL_ANSWER_AGAIN;
+		return;
+	}
+	handover->answer_at = UINT64_MAX;
+	handover->cut = handover->set = 0;
+}
+
 /* Also for a connection that was refused: later each time. */
 static void channel_end(struct handover *handover)
 {
@@ -78,6 +106,8 @@ static void channel_end(struct handover *handover)
 		epoll_ctl(handover->io, EPOLL_CTL_DEL, handover->channel, NULL);
 		close(handover->channel);
 		handover->channel = -1;
+		handover->answer_at = UINT64_MAX; /* whoever asked is gone */
+		handover->cut = handover->set = 0;
 		if (now - handover->connected >= CHANNEL_LASTED)
 			handover->connect_pause = CHANNEL_PAUSE_MIN;
 	}
@@ -95,6 +125,7 @@ static int channel_open(struct handover *handover)
 {
 	struct epoll_event event = {.events = EPOLLIN};
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int r;
 
 	if (fd == -1)
 		return -errno;
@@ -104,7 +135,8 @@ static int channel_open(struct handover *handover)
 		    sizeof(handover->channel_address)) == -1 ||
 	    epoll_ctl(handover->io, EPOLL_CTL_ADD, fd, &event) == -1)
 		return -errno;
-	return channel_say(fd, "{\"version\":1,\"kind\":\"inflight\"}", handover->page);
+	r = channel_say(fd, "{\"version\":1,\"kind\":\"hello\",\"answers\":true}", -1);
+	return r < 0 ? r : channel_say_page(handover);
 }
 
 void channel_connect(struct handover *handover)
@@ -141,21 +173,37 @@ static size_t take_descriptors(struct msghdr *message, int fds[static WORKER_SOC
 	return n;
 }
 
-static void channel_heed(struct handover *handover, size_t len, int *fds, size_t n_fds)
+/* cut: not all descriptors came with it, because we have none left. */
+static void channel_heed(struct handover *handover, size_t len, int *fds, size_t n_fds, bool cut)
 {
 	struct worker_message *message = &handover->message;
 	bool understood = worker_parse(handover->text, len, message);
 
-	if (understood && message->kind == WORKER_SOCKETS) {
+	if (understood && message->kind == WORKER_SOCKETS && !cut) {
 		sockets_set(handover, message, fds, n_fds);
 		return;
 	}
 	for (size_t n = 0; n < n_fds; n++)
 		close(fds[n]);
-	if (understood && message->kind == WORKER_LAME_DUCK)
+	if (!understood)
+		return;
+	switch (message->kind) {
+	case WORKER_SOCKETS:
+		handover->cut = message->set;
+		handover->answer_at = worker_now() + CHANNEL_ANSWER_AGAIN;
+		break;
+	case WORKER_LAME_DUCK:
 		drain_lame_duck(handover, message->deadline);
-	else if (understood && message->kind == WORKER_DRAIN)
+		break;
+	case WORKER_DRAIN:
 		drain_begin(handover, message->reason, message->deadline);
+		break;
+	case WORKER_PAGE:
+		channel_say_page(handover);
+		break;
+	case WORKER_NOTHING:
+		break;
+	}
 }
 
 /* False: there is no more. */
@@ -181,9 +229,9 @@ static bool channel_read_one(struct handover *handover)
 		return false;
 	}
 	n = take_descriptors(&message, fds);
-	/* half a message is not understood, and its descriptors are closed */
-	channel_heed(handover,
-		     (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 ? 0 : (size_t)len, fds, n);
+	/* half a message is not understood */
+	channel_heed(handover, (message.msg_flags & MSG_TRUNC) != 0 ? 0 : (size_t)len, fds, n,
+		     (message.msg_flags & MSG_CTRUNC) != 0);
 	return true;
 }
 

@@ -22,12 +22,19 @@ enum {
 
 /* ---- handover_parse.c: messages of the master. Pure. ---- */
 
-enum worker_kind { WORKER_NOTHING, WORKER_SOCKETS, WORKER_LAME_DUCK, WORKER_DRAIN };
+enum worker_kind {
+	WORKER_NOTHING,
+	WORKER_SOCKETS,
+	WORKER_LAME_DUCK,
+	WORKER_DRAIN,
+	WORKER_PAGE, /* to be sent again */
+};
 
 struct worker_message {
 	enum worker_kind kind;
 	enum handover_reason reason;
 	uint64_t deadline; /* monotonic; UINT64_MAX: none */
+	uint64_t set;	   /* number of the sockets; 0: the master asks for no answer */
 	size_t n_names;
 	const char *names[WORKER_SOCKETS_MAX]; /* in text */
 	char text[WORKER_MESSAGE_MAX];
@@ -84,7 +91,10 @@ struct handover {
 	int channel;	      /* -1: not connected */
 	uint64_t connected, connect_at, connect_pause;
 	bool is_ready;
-	bool complete; /* all sockets are known */
+	bool complete;	    /* all sockets are known */
+	uint64_t set;	    /* that has come; 0: none, or it was answered */
+	uint64_t cut;	    /* came without all of its descriptors; 0: none */
+	uint64_t answer_at; /* when the answer to either is due; UINT64_MAX: never */
 	struct worker_socket *sockets;
 	size_t n_sockets;
 	struct worker_socket *stored; /* what a former worker had kept */
@@ -118,6 +128,8 @@ int channel_address(const char *text, struct sockaddr_un *ret_address, socklen_t
 void channel_connect(struct handover *handover);
 void channel_read(struct handover *handover);
 int channel_say_ready(struct handover *handover);
+/* Says what has become of the sockets that came, if that is due. */
+void channel_answer(struct handover *handover);
 
 /* ---- handover_sockets.c ---- */
 /* Takes inherited ones over, and what was kept for us. 0 or -errno. */

@@ -8,7 +8,7 @@ struct reader {
 	const char *at, *end;
 	char *out; /* strings go here: they are never longer than their JSON */
 	struct worker_message *message;
-	bool has_version, has_kind, has_reason, has_deadline, has_names;
+	bool has_version, has_kind, has_set, has_reason, has_deadline, has_names;
 };
 
 static void skip_blanks(struct reader *reader)
@@ -206,6 +206,8 @@ static enum worker_kind kind_of(const char *word)
 		return WORKER_SOCKETS;
 	if (strcmp(word, "lameduck") == 0)
 		return WORKER_LAME_DUCK;
+	if (strcmp(word, "inflight") == 0)
+		return WORKER_PAGE;
 	return strcmp(word, "drain") == 0 ? WORKER_DRAIN : WORKER_NOTHING;
 }
 
@@ -245,6 +247,8 @@ static bool read_member(struct reader *reader)
 		return once(&reader->has_version) && read_number(reader, &version) && version == 1;
 	if (strcmp(name, "deadline_usec") == 0)
 		return once(&reader->has_deadline) && read_number(reader, &message->deadline);
+	if (strcmp(name, "set") == 0)
+		return once(&reader->has_set) && read_number(reader, &message->set);
 	if (strcmp(name, "names") == 0)
 		return once(&reader->has_names) &&
 		       read_array(reader, message->names, &message->n_names);
@@ -273,6 +277,7 @@ bool worker_parse(const char *text, size_t len, struct worker_message *message)
 	message->kind = WORKER_NOTHING;
 	message->reason = HANDOVER_REASON_OTHER;
 	message->deadline = UINT64_MAX;
+	message->set = 0;
 	message->n_names = 0;
 	if (!take(&reader, '{'))
 		return false;

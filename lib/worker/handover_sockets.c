@@ -179,6 +179,11 @@ void sockets_set(struct handover *handover, const struct worker_message *message
 	handover->complete = true;
 	worker_raise(handover->arrived);
 	worker_tell(handover, HANDOVER_SOCKETS);
+	handover->set = message->set;
+	handover->cut = 0;
+	/* where there is a callback, when it has them */
+	handover->answer_at =
+	    handover->set == 0 || handover->callback != NULL ? UINT64_MAX : worker_now();
 }
 
 /* ---- asking for them ---- */

@@ -8,6 +8,8 @@
 
 #include "engine/engine.h"
 
+/* ---- channel_door.c ---- */
+
 /* Opens channel.sock in the runtime directory. 0 or -errno, said in the log. */
 int channels_new(struct engine *engine);
 void channels_free(struct engine *engine);
@@ -18,10 +20,18 @@ int channels_open_again(struct engine *engine);
 /* A stop begins: all who are connected are told. */
 void channels_lame_duck(struct engine *engine, usec_t left);
 
+/* ---- channel.c ---- */
+
+/* It has connected: takes fd over. 0 or -ENOMEM. */
+int channel_open(struct proc *proc, int *fd);
 /* Has the worker connected? */
 bool channel_is_open(const struct proc *proc);
+/* Heeds what it has said so far. It may be gone afterwards, and so may its channel. */
+void channel_hear(struct proc *proc);
 /* Sends the sockets of its version. A worker that cannot be given them is killed. */
 void channel_send_sockets(struct proc *proc);
+/* The instance stops: the drain comes then. Harmless where there is no channel. */
+void channel_lame_duck(struct proc *proc, usec_t deadline);
 /* It is to drain; left: its budget. Harmless where there is no channel. */
 void channel_drain(struct proc *proc, enum end_reason reason, usec_t left);
 /* What it counts in its page. False: it has none. */
@@ -31,10 +41,20 @@ void channel_close(struct proc *proc);
 
 /* ---- channel_json.c: the messages. Pure but for memory. ---- */
 
-enum channel_kind { CHANNEL_NOTHING, CHANNEL_READY, CHANNEL_STATUS, CHANNEL_INFLIGHT };
+enum channel_kind {
+	CHANNEL_NOTHING,
+	CHANNEL_HELLO, /* answers */
+	CHANNEL_READY,
+	CHANNEL_STATUS,
+	CHANNEL_INFLIGHT,
+	CHANNEL_ACCEPTING, /* set */
+	CHANNEL_AGAIN,	   /* set: it came without its descriptors */
+};
 
 struct channel_message {
 	enum channel_kind kind;
+	bool answers;
+	uint64_t set;			/* 0: it names none */
 	char status[NOTIFY_STATUS_MAX]; /* printable */
 };
 
@@ -43,7 +63,8 @@ struct channel_message {
 bool channel_parse(const char *text, size_t len, struct channel_message *ret_message,
 		   const char **ret_why);
 /* What we say. NULL: no memory; caller frees. */
-char *channel_text_sockets(const struct version *version);
+char *channel_text_sockets(const struct version *version, uint64_t set);
+char *channel_text_ask_page(void);
 char *channel_text_lame_duck(usec_t deadline);
 char *channel_text_drain(enum end_reason reason, usec_t deadline);
 

@@ -1,6 +1,7 @@
 /* channel_json.c - the channel's messages as JSON. */
 #include <string.h>
 
+#include "base/fd.h"
 #include "base/parse.h"
 #include "engine/api_json_internal.h"
 #include "engine/channel.h"
@@ -36,6 +37,27 @@ static void take_status(const json_t *object, char status[static NOTIFY_STATUS_M
 	status[out] = '\0';
 }
 
+static enum channel_kind kind_of(const char *word)
+{
+	static const char *const words[] = {
+	    [CHANNEL_HELLO] = "hello",	       [CHANNEL_READY] = "ready",
+	    [CHANNEL_STATUS] = "status",       [CHANNEL_INFLIGHT] = "inflight",
+	    [CHANNEL_ACCEPTING] = "accepting", [CHANNEL_AGAIN] = "again",
+	};
+
+	for (size_t n = CHANNEL_HELLO; n < ARRAY_LEN(words); n++)
+		if (strcmp(word, words[n]) == 0)
+			return (enum channel_kind)n;
+	return CHANNEL_NOTHING;
+}
+
+static uint64_t take_set(const json_t *object)
+{
+	json_int_t set = json_integer_value(json_object_get(object, "set"));
+
+	return set > 0 ? (uint64_t)set : 0;
+}
+
 bool channel_parse(const char *text, size_t len, struct channel_message *ret_message,
 		   const char **ret_why)
 {
@@ -49,12 +71,9 @@ bool channel_parse(const char *text, size_t len, struct channel_message *ret_mes
 		return refuse(object, ret_why, "no \"version\": 1");
 	if (kind == NULL)
 		return refuse(object, ret_why, "no \"kind\"");
-	if (strcmp(kind, "ready") == 0)
-		message.kind = CHANNEL_READY;
-	else if (strcmp(kind, "inflight") == 0)
-		message.kind = CHANNEL_INFLIGHT;
-	else if (strcmp(kind, "status") == 0)
-		message.kind = CHANNEL_STATUS;
+	message.kind = kind_of(kind);
+	message.answers = json_is_true(json_object_get(object, "answers"));
+	message.set = take_set(object);
 	if (message.kind == CHANNEL_STATUS)
 		take_status(object, message.status);
 	json_decref(object);
@@ -70,14 +89,19 @@ static char *dump(json_t *object)
 	return text;
 }
 
-char *channel_text_sockets(const struct version *version)
+char *channel_text_sockets(const struct version *version, uint64_t set)
 {
 	json_t *names = json_array();
 
 	for (size_t n = 0; n < version->spec->n_sockets; n++)
 		json_array_append_new(names, json_string(version->spec->sockets[n]));
-	return dump(json_pack("{s:i, s:s, s:o}", "version", CHANNEL_VERSION, "kind", "sockets",
-			      "names", names));
+	return dump(json_pack("{s:i, s:s, s:o, s:I}", "version", CHANNEL_VERSION, "kind", "sockets",
+			      "names", names, "set", (json_int_t)set));
+}
+
+char *channel_text_ask_page(void)
+{
+	return dump(json_pack("{s:i, s:s}", "version", CHANNEL_VERSION, "kind", "inflight"));
 }
 
 char *channel_text_lame_duck(usec_t deadline)

@@ -10,8 +10,6 @@
 #include "base/fd.h"
 #include "engine/control_internal.h"
 
-#define DOOR_COMPLAINT_INTERVAL (60 * USEC_PER_SEC)
-
 /* evhttp makes itself the argument of its listener's callbacks: the error callback looks its door
  * up here. */
 static LIST_HEAD(, door) doors = LIST_HEAD_INITIALIZER(doors);
@@ -55,7 +53,6 @@ static void door_failed(struct evconnlistener *listener, void *arg)
 {
 	int error = errno;
 	struct door *door = door_find(listener);
-	usec_t now = clock_now();
 
 	(void)arg;
 	if (door == NULL)
@@ -63,11 +60,9 @@ static void door_failed(struct evconnlistener *listener, void *arg)
 	door->paused = true;
 	door_set_accepting(door);
 	engine_arm(door->resume, CONTROL_ACCEPT_PAUSE);
-	if (door->told_at != 0 && now - door->told_at < DOOR_COMPLAINT_INTERVAL)
-		return;
-	door->told_at = now;
-	log_warning("cannot accept on %s: %s, trying again every second",
-		    door->local ? "control.sock" : "status_listen", strerror(error));
+	if (complaint_is_due(&door->refused))
+		log_warning("cannot accept on %s: %s, trying again every second",
+			    door->local ? "control.sock" : "status_listen", strerror(error));
 }
 
 static void door_greet(evutil_socket_t fd, short what, void *arg)

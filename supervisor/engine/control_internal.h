@@ -57,7 +57,7 @@ struct door {
 	struct conn_list fresh, conns;
 	unsigned n, n_long;
 	bool paused, closing;
-	usec_t told_at; /* that nothing can be accepted */
+	struct complaint refused; /* that nothing can be accepted */
 };
 
 struct control {

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "core/diff.h"
 #include "core/instance.h"
+#include "engine/flood.h"
 #include "engine/history.h"
 #include "engine/incidents.h"
 #include "system/config.h"
@@ -153,22 +154,21 @@ struct proc {
 	struct event *exit_event, *notify_event, *ready_event;
 	int notify_fd;
 	char notify_address[NOTIFY_ADDRESS_MAX];
-	struct event *notify_pause; /* a flood of messages: read again later */
-	unsigned notify_count;	    /* messages in the present interval */
-	usec_t notify_since;
-	usec_t stranger_logged; /* a stranger's message was logged then */
-	uint64_t strangers;
-	usec_t malformed_logged; /* the same for what cannot be understood */
-	uint64_t malformed;
-	struct channel *channel; /* NULL: it has not connected */
-	bool ready_waits;	 /* it is ready, but for its channel */
-	struct launch *launch;	 /* its start is on its way: see launch.h */
-	int probe_fd;		 /* the file of its probe socket; -1: it has none */
-	struct probe *probe;	 /* it starts, and is asked whether it is ready */
-	struct live *live;	 /* it serves, and is asked whether it is well */
-	unsigned live_failures;	 /* that ended it */
-	char *probe_failure;	 /* how it failed the last probe; NULL: it did not */
-	struct ack *ack;	 /* compat = einhorn: its socket for that */
+	struct flood notify_flood;
+	struct complaint strangers; /* who sent to its notify socket */
+	struct complaint malformed; /* messages to it */
+	struct channel *channel;    /* NULL: it has not connected */
+	bool ready_waits;	    /* it is ready, but for its channel */
+	bool answers;		    /* it says when it has taken sockets that it was sent */
+	bool asked;		    /* has not said so of the last ones */
+	uint64_t set;		    /* their number; 0: it was sent none */
+	struct launch *launch;	    /* its start is on its way: see launch.h */
+	int probe_fd;		    /* the file of its probe socket; -1: it has none */
+	struct probe *probe;	    /* it starts, and is asked whether it is ready */
+	struct live *live;	    /* it serves, and is asked whether it is well */
+	unsigned live_failures;	    /* that ended it */
+	char *probe_failure;	    /* how it failed the last probe; NULL: it did not */
+	struct ack *ack;	    /* compat = einhorn: its socket for that */
 	struct output *output;
 	struct worker_cgroup *cgroup; /* NULL: none of its own */
 	char *status;		      /* STATUS=, NULL: never said */

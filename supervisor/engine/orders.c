@@ -86,7 +86,10 @@ static void orders_draining(struct engine *engine, struct proc *proc, const stru
 		    HAPPENING("worker-draining", late ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
 			      ORDERS_WORKER(proc), .reason = end_reason_name(order->reason),
 			      .deadline_ms = orders_ms(order->usec)),
-		    late ? "%s was not ready in time%s: it is told to stop and has %s%s"
+		    late && proc->asked
+			? "%s does not accept on the sockets that it was sent%s: it is told to "
+			  "stop and has %s%s"
+		    : late ? "%s was not ready in time%s: it is told to stop and has %s%s"
 		    : order->reason == END_OWN_WISH ? "%s stops by its own wish%s and has %s%s"
 						    : "%s drains%s and has %s%s",
 		    PROC_TEXT(proc), probe, DURATION_TEXT(order->usec), work);

@@ -182,7 +182,10 @@ static void outcome_tell_culprit(const struct proc *proc, enum cause cause, stru
 			   proc->failure != NULL ? proc->failure : "out of memory");
 		break;
 	case CAUSE_NOT_READY:
-		buf_printf(text, " was not ready within %s (start_timeout)",
+		buf_printf(text,
+			   proc->asked ? " was sent its sockets and has not said within %s "
+					 "(start_timeout) that it accepts"
+				       : " was not ready within %s (start_timeout)",
 			   DURATION_TEXT(spec->start_timeout));
 		if (proc->probe_failure != NULL)
 			buf_printf(text, "; %s", proc->probe_failure);

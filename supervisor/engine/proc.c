@@ -20,8 +20,6 @@
 #include "engine/versions.h"
 #include "system/proc.h"
 
-#define PROC_STRANGER_INTERVAL (60 * USEC_PER_SEC)
-
 struct proc *proc_new(struct engine *engine, const struct worker_ref *ref, uint32_t slot,
 		      struct version *version)
 {
@@ -80,7 +78,7 @@ struct proc *proc_free(struct proc *proc)
 	proc_drop_ready(proc);
 	proc_free_event(&proc->exit_event);
 	proc_free_event(&proc->notify_event);
-	proc_free_event(&proc->notify_pause);
+	flood_free(&proc->notify_flood);
 	fd_close(proc->pidfd);
 	fd_close(proc->notify_fd);
 	fd_close(proc->probe_fd);
@@ -276,12 +274,17 @@ void proc_set_status(struct proc *proc, const char *status)
 
 void proc_ready(struct proc *proc)
 {
+	struct engine *engine = proc->engine;
 	struct worker_ref ref = proc->ref; /* what follows may end it */
 
+	if (channel_is_open(proc))
+		channel_hear(proc); /* what it said before: does it answer? */
+	if (engine_find_proc(engine, &ref) != proc)
+		return;
 	proc->ready_waits =
 	    proc->version->spec->handoff == HANDOFF_CHANNEL && !channel_is_open(proc);
 	if (!proc->ready_waits)
-		engine_post_worker(proc->engine, &ref, WORKER_EVENT_READY, 0, false);
+		engine_post_worker(engine, &ref, WORKER_EVENT_READY, 0, false);
 }
 
 static void proc_heed(struct proc *proc, const struct notify_message *message,
@@ -314,61 +317,21 @@ static void proc_heed(struct proc *proc, const struct notify_message *message,
 
 static void proc_stranger(struct proc *proc, const struct notify_sender *sender)
 {
-	usec_t now = clock_now();
-
-	proc->strangers++;
-	if (proc->stranger_logged != 0 && now - proc->stranger_logged < PROC_STRANGER_INTERVAL)
-		return;
-	proc->stranger_logged = now;
-	log_warning("%s: ignoring a message to its NOTIFY_SOCKET from pid %d uid %u, which is not "
-		    "that worker "
-		    "(%llu so far)",
-		    PROC_TEXT(proc), (int)sender->pid, (unsigned)sender->uid,
-		    (unsigned long long)proc->strangers);
+	if (complaint_is_due(&proc->strangers))
+		log_warning("%s: ignoring a message to its NOTIFY_SOCKET from pid %d uid %u, which "
+			    "is not that worker (%llu so far)",
+			    PROC_TEXT(proc), (int)sender->pid, (unsigned)sender->uid,
+			    (unsigned long long)proc->strangers.count);
 }
 
 /* Who sent it cannot be said of all of these: the kernel cuts off what comes along with a message
  * that is too long. */
 static void proc_malformed(struct proc *proc)
 {
-	usec_t now = clock_now();
-
-	proc->malformed++;
-	if (proc->malformed_logged != 0 && now - proc->malformed_logged < PROC_STRANGER_INTERVAL)
-		return;
-	proc->malformed_logged = now;
-	log_warning("%s: ignoring a malformed message to its NOTIFY_SOCKET (too long, empty, or "
-		    "with a NUL byte; %llu so far)",
-		    PROC_TEXT(proc), (unsigned long long)proc->malformed);
-}
-
-static void proc_listen_again(evutil_socket_t fd, short what, void *arg)
-{
-	struct proc *proc = arg;
-
-	(void)fd;
-	(void)what;
-	event_add(proc->notify_event, NULL);
-}
-
-/* Reads on in the next interval: a worker that floods us waits in its own sendmsg() until then. */
-static bool proc_is_flooded(struct proc *proc)
-{
-	usec_t now = clock_now();
-
-	if (now - proc->notify_since >= PROC_NOTIFY_INTERVAL) {
-		proc->notify_since = now;
-		proc->notify_count = 0;
-	}
-	if (proc->notify_count < PROC_NOTIFY_FLOOD)
-		return false;
-	if (proc->notify_pause == NULL)
-		proc->notify_pause = proc_event(proc, -1, 0, proc_listen_again);
-	if (proc->notify_pause == NULL)
-		return false;
-	event_del(proc->notify_event);
-	engine_arm(proc->notify_pause, PROC_NOTIFY_INTERVAL);
-	return true;
+	if (complaint_is_due(&proc->malformed))
+		log_warning("%s: ignoring a malformed message to its NOTIFY_SOCKET (too long, "
+			    "empty, or with a NUL byte; %llu so far)",
+			    PROC_TEXT(proc), (unsigned long long)proc->malformed.count);
 }
 
 /* The next message, if there is one. ended: nobody is alive to be ready, to be fed or to hang. */
@@ -381,7 +344,7 @@ static bool proc_hear(struct proc *proc, bool ended)
 
 	if (r == 0)
 		return false;
-	proc->notify_count++;
+	proc->notify_flood.count++;
 	if (r == -EBADMSG)
 		proc_malformed(proc);
 	if (r < 0)
@@ -425,7 +388,8 @@ static void proc_notified(evutil_socket_t fd, short what, void *arg)
 		return;
 	for (int n = 0; n < PROC_NOTIFY_BURST; n++) {
 		/* what it said may have ended it */
-		if (engine_find_proc(engine, &ref) != proc || proc_is_flooded(proc) ||
+		if (engine_find_proc(engine, &ref) != proc ||
+		    flood_pauses(&proc->notify_flood, proc->notify_event) ||
 		    !proc_hear(proc, false))
 			return;
 	}

@@ -6,12 +6,9 @@
 #include "engine/engine.h"
 
 enum {
-	PROC_NOTIFY_BURST = 32,	 /* datagrams read in one turn of the loop */
-	PROC_NOTIFY_FLOOD = 256, /* in PROC_NOTIFY_INTERVAL: then they wait for the next one (and
-				    their sender with them) */
-	PROC_REPORT_LINES = 8,	 /* last output lines in a report */
+	PROC_NOTIFY_BURST = 32, /* datagrams read in one turn of the loop */
+	PROC_REPORT_LINES = 8,	/* last output lines in a report */
 };
-#define PROC_NOTIFY_INTERVAL (100 * USEC_PER_MSEC)
 
 /* A record for a worker of the model's, not started yet. Takes a reference to version. NULL: no
  * memory. */

@@ -2,6 +2,7 @@
 #include "system/channel.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,8 +92,8 @@ static size_t take_descriptors(struct msghdr *message, int *fds, size_t max)
 	return n;
 }
 
-ssize_t channel_receive_all(int fd, char text[static CHANNEL_MESSAGE_MAX + 1], int *ret_fds,
-			    size_t max, size_t *ret_n)
+static ssize_t channel_receive_any(int fd, char text[static CHANNEL_MESSAGE_MAX + 1], int *ret_fds,
+				   size_t max, size_t *ret_n, bool *ret_left_out)
 {
 	struct iovec part = {.iov_base = text, .iov_len = CHANNEL_MESSAGE_MAX};
 	union {
@@ -115,7 +116,10 @@ ssize_t channel_receive_all(int fd, char text[static CHANNEL_MESSAGE_MAX + 1], i
 	if (len == -1)
 		return -errno;
 	n = take_descriptors(&message, ret_fds, max);
-	if (n > max || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
+	/* there was room for all of them, but none left for us */
+	*ret_left_out = n == 0 && (message.msg_flags & MSG_CTRUNC) != 0;
+	if (n > max || (message.msg_flags & MSG_TRUNC) != 0 ||
+	    ((message.msg_flags & MSG_CTRUNC) != 0 && !*ret_left_out)) {
 		for (size_t i = 0; i < n && i < max; i++)
 			ret_fds[i] = fd_close(ret_fds[i]);
 		return -EMSGSIZE;
@@ -125,13 +129,23 @@ ssize_t channel_receive_all(int fd, char text[static CHANNEL_MESSAGE_MAX + 1], i
 	return len;
 }
 
+ssize_t channel_receive_all(int fd, char text[static CHANNEL_MESSAGE_MAX + 1], int *ret_fds,
+			    size_t max, size_t *ret_n)
+{
+	bool left_out = false;
+	ssize_t len = channel_receive_any(fd, text, ret_fds, max, ret_n, &left_out);
+
+	return left_out ? -EMFILE : len;
+}
+
 ssize_t channel_receive(int fd, char text[static CHANNEL_MESSAGE_MAX + 1], int *ret_fd)
 {
+	bool left_out = false;
 	size_t n = 0;
 	int passed = -1;
-	ssize_t len = channel_receive_all(fd, text, &passed, 1, &n);
+	ssize_t len = channel_receive_any(fd, text, &passed, 1, &n, &left_out);
 
-	*ret_fd = len >= 0 && n == 1 ? passed : -1;
+	*ret_fd = len >= 0 && n == 1 ? passed : left_out ? CHANNEL_LEFT_OUT : -1;
 	return len;
 }
 

@@ -14,6 +14,7 @@
 enum {
 	CHANNEL_MESSAGE_MAX = 16 * 1024,
 	CHANNEL_DESCRIPTORS_MAX = 253, /* the kernel's limit, SCM_MAX_FD */
+	CHANNEL_LEFT_OUT = -2,	       /* in the place of a descriptor */
 };
 
 /* Listens at path (in the place of a file that is there), open for every user: who may speak is
@@ -28,10 +29,12 @@ int channel_send(int fd, const char *text, size_t len, const int *fds, size_t n)
  * The next message into text, with a NUL behind it. Returns its length; 0: the other side has
  * closed; -EAGAIN: there is none; -EMSGSIZE: it was longer than CHANNEL_MESSAGE_MAX or had more
  * than one descriptor with it: it is dropped; -errno. *ret_fd: the descriptor that came with it
- * (close-on-exec, the caller's), or -1.
+ * (close-on-exec, the caller's); -1: none; CHANNEL_LEFT_OUT: we are out of descriptors, so that the
+ * kernel could not give it to us.
  */
 ssize_t channel_receive(int fd, char text[static CHANNEL_MESSAGE_MAX + 1], int *ret_fd);
-/* The same with up to max (CHANNEL_DESCRIPTORS_MAX) descriptors: -EMSGSIZE if there were more. */
+/* The same with up to max (CHANNEL_DESCRIPTORS_MAX) descriptors: -EMSGSIZE if there were more;
+ * -EMFILE: we are out of them. */
 ssize_t channel_receive_all(int fd, char text[static CHANNEL_MESSAGE_MAX + 1], int *ret_fds,
 			    size_t max, size_t *ret_n);
 /* Connects to the socket at path, without waiting. 0; -EAGAIN: too many wait there already;

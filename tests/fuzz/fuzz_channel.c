@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	FUZZ_RULE(good == (why == NULL));
 	if (!good)
 		return 0;
-	FUZZ_RULE(message.kind <= CHANNEL_INFLIGHT);
+	FUZZ_RULE(message.kind <= CHANNEL_AGAIN);
 	FUZZ_RULE(memchr(message.status, '\0', sizeof(message.status)) != NULL);
 	FUZZ_RULE(fuzz_is_printable(message.status, strlen(message.status)));
 	FUZZ_RULE(message.kind == CHANNEL_STATUS || message.status[0] == '\0');

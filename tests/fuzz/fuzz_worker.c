@@ -23,11 +23,17 @@ static void check_same(const struct worker_message *message, const json_t *objec
 {
 	const char *kind = json_string_value(json_object_get(object, "kind"));
 	const json_t *deadline = json_object_get(object, "deadline_usec");
+	const json_t *set = json_object_get(object, "set");
 
 	FUZZ_RULE(json_integer_value(json_object_get(object, "version")) == 1 && kind != NULL);
 	FUZZ_RULE((strcmp(kind, "drain") == 0) == (message->kind == WORKER_DRAIN));
 	FUZZ_RULE((strcmp(kind, "sockets") == 0) == (message->kind == WORKER_SOCKETS));
 	FUZZ_RULE((strcmp(kind, "lameduck") == 0) == (message->kind == WORKER_LAME_DUCK));
+	FUZZ_RULE((strcmp(kind, "inflight") == 0) == (message->kind == WORKER_PAGE));
+	FUZZ_RULE(message->set == (set == NULL ? 0
+				   : json_integer_value(set) < 0
+				       ? UINT64_MAX
+				       : (uint64_t)json_integer_value(set)));
 	FUZZ_RULE(message->deadline == (deadline == NULL || json_integer_value(deadline) < 0
 					    ? UINT64_MAX
 					    : (uint64_t)json_integer_value(deadline)));

@@ -1,7 +1,9 @@
 """handoff = channel: sockets over channel.sock once a worker is ready, and what else is said there."""
+import contextlib
 import json
 import os
 import re
+import resource
 import shlex
 import signal
 import socket
@@ -54,6 +56,95 @@ def test_sockets_come_when_all_are_ready(handover):
     sent = {n["pid"]: n["at"] for n in notes(h, "sockets")}
     assert len(sent) == 6 and all(n["at"] >= sent[n["pid"]] for n in notes(h, "accepted"))
     h.wait_log("is ready and waits for its sockets", 6)
+
+
+def touch(path):
+    with open(path, "w", encoding="utf-8"):
+        pass
+
+
+def test_the_old_ones_serve_until_the_new_ones_accept(handover):
+    """A worker that says so is waited for: its predecessor is told to drain when it has said that it accepts, and not before."""
+    h = handover()
+    port, flag = h.socket("web"), h.path("go")
+    channel_pool(h, workers=2)
+    h.start()
+    h.section("pool:api", command=worker(h, "connect", "hello", "ready", "sockets", f"await:{flag}-%n", "accepting", "serve"))
+    h.write()
+    h.signal(signal.SIGHUP)
+    h.wait(lambda: len(notes(h, "sockets", generation=2)) == 2, "the new ones to have their sockets")
+    touch(f"{flag}-0")
+    h.wait(lambda: sorted(w["state"] for w in h.workers("api")) == ["held", "serving", "serving", "serving"], "the first one's word")
+    assert [call(port, "add", a=1, b=2)["sum"] for _ in range(20)] == [3] * 20
+    assert not notes(h, "drain") and not h.count_log("reload 2 committed")
+    touch(f"{flag}-1")
+    h.wait_log("reload 2 committed")
+    h.wait(lambda: len(notes(h, "drain", generation=1)) == 2, "the old ones to be told")
+
+
+def test_a_word_that_never_comes(handover):
+    """It said that it would answer, and does not: the reload fails within start_timeout, and the old one serves on."""
+    h = handover()
+    port = h.socket("web")
+    channel_pool(h)
+    h.start()
+    old = h.pids()
+    h.section("pool:api", command=worker(h, "connect", "hello", "ready", "sockets", "listen"), start_timeout="300ms", drain_timeout="200ms")
+    h.write()
+    said = h.bad_reload()["message"]
+    assert re.search(r"pool api slot 0 generation 2 pid \d+ was sent its sockets and has not said within 300 ms \(start_timeout\) that it accepts",
+                     said), said
+    h.wait_log(r"pool api slot 0 generation 2 pid \d+ does not accept on the sockets that it was sent: it is told to stop")
+    assert h.pids() == old and call(port, "add", a=1, b=2)["sum"] == 3
+
+
+@pytest.mark.parametrize("answer", ['{"version": 1, "kind": "accepting", "set": 2}', '{"version": 1, "kind": "accepting"}',
+                                    '{"version": 1, "kind": "again", "set": 7}'])
+def test_an_answer_to_something_else(handover, answer):
+    """Only the answer to the last set counts."""
+    h = handover()
+    port = h.socket("web")
+    channel_pool(h, "connect", "hello", "ready", f"say:{answer}", "sockets", f"say:{answer}", "page:3", "accepting", "serve")
+    h.start()
+    assert call(port, "add", a=1, b=2)["sum"] == 3 and len(notes(h, "sockets")) == 1
+
+
+def test_sockets_are_sent_again_to_who_could_not_take_them(handover):
+    h = handover()
+    port = h.socket("web")
+    channel_pool(h, "connect", "hello", "ready", "sockets", 'say:{"version": 1, "kind": "again", "set": 1}', "hear", "accepting", "serve")
+    h.start()
+    assert call(port, "add", a=1, b=2)["sum"] == 3
+    assert [(n["fds"], n["message"]["set"]) for n in notes(h, "sockets")] == [(1, 1), (1, 1)]
+    h.wait_log(r"pool api slot 0 generation 1 pid \d+ had no descriptors left for its sockets: sending them again \(1 so far\)")
+
+
+@contextlib.contextmanager
+def no_descriptors(h):
+    """The master can open none for a while."""
+    former = resource.prlimit(h.pid, resource.RLIMIT_NOFILE)
+    h.status()  # its connection is closed before we count
+    resource.prlimit(h.pid, resource.RLIMIT_NOFILE, (3, former[1]))
+    yield
+    resource.prlimit(h.pid, resource.RLIMIT_NOFILE, former)
+
+
+def test_a_master_without_descriptors(handover):
+    """Whoever wants to connect waits, and a page is asked for again: said once, not with each attempt."""
+    h = handover()
+    port, flag = h.socket("web"), h.path("go")
+    channel_pool(h, "connect", "ready", "sockets", f"await:{flag}", "page:7", "serve")
+    h.start()
+    with no_descriptors(h), socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
+        touch(flag)
+        h.wait_log(r"pool api slot 0 generation 1 pid \d+: its page of counters cannot be taken: out of descriptors; asking for it again every second")
+        sock.connect(h.path("run/channel.sock"))
+        h.wait_log("channel.sock: cannot accept: Too many open files; trying again every 100 ms")
+        h.wait(lambda: notes(h, "inflight"), "it to be asked for its page")
+        assert h.count_log("channel.sock: cannot accept") == h.count_log("its page of counters") == 1  # a second and ten attempts later
+    h.wait(lambda: h.workers()[0]["inflight"] == 7, "its page")
+    h.wait_log(f"channel.sock: turning pid {os.getpid()} ")
+    assert call(port, "add", a=1, b=2)["sum"] == 3
 
 
 def test_a_worker_that_crashed_is_given_them_at_once(handover):

@@ -50,6 +50,40 @@ static void test_what_is_understood(void **state)
 	}
 }
 
+/* What a worker says of its sockets. */
+static void test_about_sockets(void **state)
+{
+	static const struct {
+		const char *text;
+		enum channel_kind kind;
+		uint64_t set;
+		bool answers;
+	} cases[] = {
+	    {"\"hello\",\"answers\":true", CHANNEL_HELLO, 0, true},
+	    {"\"hello\",\"answers\":1", CHANNEL_HELLO, 0, false},
+	    {"\"hello\"", CHANNEL_HELLO, 0, false},
+	    {"\"accepting\",\"set\":9007199254740993", CHANNEL_ACCEPTING, 9007199254740993, false},
+	    {"\"accepting\",\"set\":-1", CHANNEL_ACCEPTING, 0, false},
+	    {"\"accepting\"", CHANNEL_ACCEPTING, 0, false},
+	    {"\"again\",\"set\":\"1\"", CHANNEL_AGAIN, 0, false},
+	    {"\"again\",\"set\":1", CHANNEL_AGAIN, 1, false},
+	};
+
+	(void)state;
+	for (size_t n = 0; n < ARRAY_LEN(cases); n++) {
+		struct channel_message message;
+		const char *why;
+		char text[120];
+
+		memset(&message, 0xaa, sizeof(message));
+		snprintf(text, sizeof(text), "{\"version\":1,\"kind\":%s}", cases[n].text);
+		assert_true(channel_parse(text, strlen(text), &message, &why));
+		assert_int_equal(message.kind, cases[n].kind);
+		assert_int_equal(message.set, cases[n].set);
+		assert_int_equal(message.answers, cases[n].answers);
+	}
+}
+
 static void test_what_is_refused(void **state)
 {
 	(void)state;
@@ -87,6 +121,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_what_is_understood),
+	    cmocka_unit_test(test_about_sockets),
 	    cmocka_unit_test(test_what_is_refused),
 	    cmocka_unit_test(test_a_long_status),
 	};

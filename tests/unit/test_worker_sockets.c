@@ -2,6 +2,8 @@
  */
 #include "worker_support.h"
 
+#include <sys/resource.h>
+
 /* As exec would leave them: from FIRST_FD on, without close-on-exec. */
 static void bequeath(int n, const int *fds, const char *names)
 {
@@ -335,6 +337,92 @@ static void test_nothing_leaks(void **state)
 	master_close(&master);
 }
 
+#define SET_MESSAGE(names, set) \
+	"{\"version\":1,\"kind\":\"sockets\",\"names\":[" names "],\"set\":" set "}"
+#define ANSWER(kind, set) "{\"version\":1,\"kind\":\"" kind "\",\"set\":" set "}"
+
+/* Told of a set, it finds out that the master has not been answered yet. */
+static void not_answered_yet(struct handover *handover, enum handover_event event, uint64_t left,
+			     void *arg)
+{
+	struct master *master = arg;
+
+	(void)handover;
+	assert_true(event == HANDOVER_SOCKETS && left == HANDOVER_FOREVER);
+	assert_false(master_waits(master->channel, 0));
+}
+
+/* Each set that has a number is answered once: when the callback has had it, or at once. */
+static void test_answers(void **state)
+{
+	struct handover *handover;
+	struct master master;
+	int fd = listening();
+
+	(void)state;
+	master_open(&master, "channel");
+	assert_int_equal(handover_open(0, &handover), 0);
+	master_accept(&master);
+	master_say(&master, SOCKETS_MESSAGE("\"web\""), &fd, 1);
+	assert_int_equal(handover_dispatch(handover), 0);
+	assert_false(master_waits(master.channel, 0));
+	master_say(&master, SET_MESSAGE("\"web\"", "7"), &fd, 1);
+	assert_int_equal(handover_dispatch(handover), 0);
+	assert_string_equal(master_hear(&master), ANSWER("accepting", "7"));
+	handover_set_callback(handover, not_answered_yet, &master);
+	for (int n = 0; n < 3; n++)
+		assert_int_equal(handover_dispatch(handover), 0);
+	master_say(&master, SET_MESSAGE("\"web\"", "8"), &fd, 1);
+	master_say(&master, SET_MESSAGE("\"web\"", "9007199254740993"), &fd, 1);
+	assert_int_equal(handover_dispatch(handover), 0);
+	assert_string_equal(master_hear(&master), ANSWER("accepting", "9007199254740993"));
+	assert_int_equal(handover_dispatch(handover), 0);
+	assert_false(master_waits(master.channel, 0));
+	handover_close(handover);
+	close(fd);
+	master_close(&master);
+}
+
+/* A worker that is out of descriptors asks for its sockets again, and has them when it has some. */
+static void test_out_of_descriptors(void **state)
+{
+	struct rlimit before, low;
+	struct handover *handover;
+	struct master master;
+	int fd = listening(), got;
+
+	(void)state;
+	master_open(&master, "channel");
+	assert_int_equal(handover_open(0, &handover), 0);
+	master_accept(&master);
+	master_say(&master, SET_MESSAGE("\"web\"", "1"), &fd, 1);
+	getrlimit(RLIMIT_NOFILE, &before);
+	low = before;
+	low.rlim_cur = (rlim_t)master.page + 1;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	for (int n = 0; n < 2; n++) {
+		assert_int_equal(handover_socket(handover, "web", 0, &got), -ETIMEDOUT);
+		assert_true(master_waits(handover_fd(handover), PATIENCE_MS));
+		assert_int_equal(handover_dispatch(handover), 0);
+		assert_string_equal(master_hear(&master), ANSWER("again", "1"));
+		if (n == 1)
+			assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+		master_say(&master, SET_MESSAGE("\"web\"", "1"), &fd, 1);
+	}
+	assert_int_equal(handover_socket(handover, "web", 0, &got), 0);
+	assert_true(same_socket(got, fd));
+	assert_string_equal(master_hear(&master), ANSWER("accepting", "1"));
+	/* and so for the other side */
+	master_say(&master, "{\"version\":1,\"kind\":\"inflight\"}", NULL, 0);
+	assert_int_equal(handover_dispatch(handover), 0);
+	master.page = master_shut(master.page);
+	assert_string_equal(master_hear(&master), "{\"version\":1,\"kind\":\"inflight\"}");
+	assert_int_equal(channel_page_check(master.page), 0);
+	handover_close(handover);
+	close(fd), close(got);
+	master_close(&master);
+}
+
 static void test_a_drain_ends_the_wait(void **state)
 {
 	struct handover *handover;
@@ -399,6 +487,8 @@ int main(void)
 	    cmocka_unit_test(test_environments_that_are_wrong),
 	    cmocka_unit_test(test_sent),
 	    cmocka_unit_test(test_nothing_leaks),
+	    cmocka_unit_test(test_answers),
+	    cmocka_unit_test(test_out_of_descriptors),
 	    cmocka_unit_test(test_a_drain_ends_the_wait),
 	    cmocka_unit_test(test_last_moments),
 	};

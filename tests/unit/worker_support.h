@@ -116,7 +116,7 @@ static inline const char *master_hear(struct master *master)
 	return master->text;
 }
 
-/* The worker connects, and sends its page. */
+/* The worker connects, says what it can do, and sends its page. */
 static inline void master_accept(struct master *master)
 {
 	struct ucred peer;
@@ -125,6 +125,8 @@ static inline void master_accept(struct master *master)
 	master->channel = master_shut(master->channel);
 	assert_int_equal(channel_accept(master->listener, &master->channel, &peer), 0);
 	assert_int_equal(peer.pid, getpid());
+	assert_string_equal(master_hear(master),
+			    "{\"version\":1,\"kind\":\"hello\",\"answers\":true}");
 	assert_string_equal(master_hear(master), "{\"version\":1,\"kind\":\"inflight\"}");
 	assert_int_not_equal(master->page, -1);
 	assert_int_equal(channel_page_check(master->page), 0);

@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """channel-worker NOTES STEP...: a worker that talks over HANDOVER_CHANNEL by itself, step by step, and appends to the file
-NOTES what it was told: one JSON object a line, with our pid, slot, generation and the monotonic time. Steps: connect, ready, await:FILE,
-say:TEXT (a message as it is), send-fd:TEXT (with a descriptor), page:N (N in flight), notify:TEXT, sockets (waits for them),
-serve (answers HTTP on them until it is told to drain), listen (notes messages until the end), exit:CODE, close, hang."""
+NOTES what it was told: one JSON object a line, with our pid, slot, generation and the monotonic time. Steps: connect, hello (we will
+answer), ready, await:FILE, say:TEXT (a message as it is), send-fd:TEXT (with a descriptor), page:N (N in flight; again when it is asked
+for), notify:TEXT, sockets (waits for them), hear (one more message), accepting (the answer), serve (answers HTTP on them until it is told to drain), listen (notes
+messages until the end), exit:CODE, close, hang."""
 import array
 import json
 import os
@@ -14,7 +15,7 @@ import sys
 import time
 
 notes, steps = sys.argv[1], sys.argv[2:]
-channel, sockets, stop = None, {}, []
+channel, sockets, stop, inflight, number = None, {}, [], 0, 0
 signal.signal(signal.SIGTERM, lambda *_: stop.append(time.monotonic()))
 wake_read, wake_write = os.pipe()
 os.set_blocking(wake_write, False)
@@ -45,6 +46,7 @@ def page(n):
 
 def hear():
     """One message, or False at the end of the channel."""
+    global number
     data, fds, _, _ = socket.recv_fds(channel, 16384, 253)
     if not data:
         note("end")
@@ -53,6 +55,9 @@ def hear():
     note(message["kind"], message=message, fds=len(fds))
     if message["kind"] == "sockets":
         sockets.update(zip(message["names"], (socket.socket(fileno=fd) for fd in fds)))
+        number = message["set"]
+    elif message["kind"] == "inflight":
+        say('{"version": 1, "kind": "inflight"}', [page(inflight)])
     return message
 
 
@@ -100,6 +105,10 @@ for step in steps:
     if name == "connect":
         channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         channel.connect(os.environ["HANDOVER_CHANNEL"])
+    elif name == "hello":
+        say('{"version": 1, "kind": "hello", "answers": true}')
+    elif name == "accepting":
+        say('{"version": 1, "kind": "accepting", "set": %d}' % number)
     elif name == "ready":
         say('{"version": 1, "kind": "ready"}')
     elif name == "await":
@@ -110,13 +119,16 @@ for step in steps:
     elif name == "send-fd":
         say(value, [0])
     elif name == "page":
-        say('{"version": 1, "kind": "inflight"}', [page(int(value))])
+        inflight = int(value)
+        say('{"version": 1, "kind": "inflight"}', [page(inflight)])
     elif name == "notify":
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
             sock.sendto(value.encode(), "\0" + os.environ["NOTIFY_SOCKET"][1:])
     elif name == "sockets":
         while not sockets:
             hear()
+    elif name == "hear":
+        hear()
     elif name == "serve":
         serve()
     elif name == "listen":
