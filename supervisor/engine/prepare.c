@@ -15,10 +15,6 @@
 /* Descriptors that the master needs beside those for sockets and workers: loop, log files, API
  * clients. */
 #define PREPARE_FDS_BASE 224
-/* pidfd, notify socket, output, and for a moment the ready pipe or the other end of the output */
-#define PREPARE_FDS_WORKER 4
-/* ... and for its probe socket and a question over it */
-#define PREPARE_FDS_ASKED 2
 
 static int prepare_refuse(struct undertaking *undertaking, int r, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -216,15 +212,6 @@ static void prepare_removed(struct engine *engine, const struct wish *wish)
 	}
 }
 
-/* What one worker of a pool takes, of this version or the next. */
-static uint64_t prepare_descriptors_of(const struct pool_runtime *runtime)
-{
-	bool asked = (runtime->current != NULL && config_asks_server(runtime->current->spec)) ||
-		     (runtime->next != NULL && config_asks_server(runtime->next->spec));
-
-	return PREPARE_FDS_WORKER + (asked ? PREPARE_FDS_ASKED : 0);
-}
-
 /* Descriptors that may be kept for workers: what a rollout's own workers add comes on top. */
 static uint64_t prepare_store_size(const struct engine *engine, uint32_t p)
 {
@@ -251,12 +238,16 @@ static int prepare_check_descriptors(struct engine *engine)
 		needed += config_socket_count(config, &config->sockets[n]);
 	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
 		const struct pool_change *change = &engine->undertaking.changes[p];
-		uint64_t each = prepare_descriptors_of(&engine->pools[p]);
+		const struct pool_runtime *runtime = &engine->pools[p];
 
-		needed += each * engine->model->pools[p].live;
 		needed += prepare_store_size(engine, p);
-		if (change->kind == CHANGE_ADD || change->kind == CHANGE_ROLL)
-			needed += each * change->params.workers;
+		if (runtime->current != NULL)
+			needed += (uint64_t)check_worker_descriptors(runtime->current->spec) *
+				  engine->model->pools[p].live;
+		if (runtime->next != NULL &&
+		    (change->kind == CHANGE_ADD || change->kind == CHANGE_ROLL))
+			needed += (uint64_t)check_worker_descriptors(runtime->next->spec) *
+				  change->params.workers;
 	}
 	getrlimit(RLIMIT_NOFILE, &limit);
 	if (needed <= limit.rlim_cur)

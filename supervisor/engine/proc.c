@@ -349,7 +349,7 @@ static bool proc_hear(struct proc *proc, bool ended)
 		proc_malformed(proc);
 	if (r < 0)
 		return true;
-	proc->notify_count += (unsigned)fds.n; /* they are work, too */
+	proc->notify_flood.count += (unsigned)fds.n; /* they are work, too */
 	if (ended)
 		message.ready = message.watchdog = message.watchdog_trigger = message.has_extend =
 		    false;

@@ -30,6 +30,13 @@ int check_world(const struct config *config, const struct check_context *context
 		struct config_problems *problems, struct buf *summary);
 
 /*
+ * Descriptors that one worker of the pool costs the master, at the most: its pidfd, its notify
+ * socket, its channel and the page of counters that it may send (whatever its handoff), its output,
+ * and what its readiness takes.
+ */
+unsigned check_worker_descriptors(const struct pool_spec *pool);
+
+/*
  * Asks systemd about the unit of that name (NULL: the one that this process belongs to) and adds a
  * warning for each of its limits that the configuration does not fit into, with the numbers and the
  * remedy; says in summary (may be NULL) in a line what the limits are, or why they were not looked

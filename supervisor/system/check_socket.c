@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -249,42 +248,4 @@ void check_supervisor(const struct check *check)
 	if (group != NULL && check_find_group(group, &gid) < 0)
 		check_fail(check, "operator_group", "there is no group %s", QUOTE(group));
 	check_status_listen(check);
-}
-
-void check_descriptors(const struct check *check)
-{
-	enum { OWN = 64, PER_WORKER = 3, PER_ASKED = 2 };
-	unsigned long each;
-	const struct pool_spec *pool;
-	unsigned long least, most;
-	struct rlimit limit;
-	size_t i;
-
-	least = most = OWN;
-	for (i = 0; i < check->config->n_sockets; i++)
-		least = most += config_socket_count(check->config, &check->config->sockets[i]);
-	for (i = 0; i < check->config->n_pools; i++) {
-		pool = &check->config->pools[i];
-		each = PER_WORKER + (config_asks_server(pool) ? PER_ASKED : 0);
-		least += each * (pool->workers + config_surge(pool, pool->workers));
-		most += each * pool->max_processes;
-		least += pool->workers * pool->fd_store_max;
-		most += 2 * pool->workers * pool->fd_store_max; /* a rollout's own are added */
-	}
-	if (getrlimit(RLIMIT_NOFILE, &limit) == -1 || limit.rlim_max >= most)
-		return;
-	if (limit.rlim_max < least)
-		config_problem_add(check->problems,
-				   &(struct config_place){.file = check->config->path}, false,
-				   "the workers and a rollout of them take %lu descriptors, but "
-				   "the hard limit of open files is %lu; "
-				   "raise it (LimitNOFILE= in the unit, ulimit -Hn)",
-				   least, (unsigned long)limit.rlim_max);
-	else
-		config_problem_add(check->problems,
-				   &(struct config_place){.file = check->config->path}, true,
-				   "with max_processes in every pool up to %lu descriptors would "
-				   "be in use, but the hard limit of "
-				   "open files is %lu",
-				   most, (unsigned long)limit.rlim_max);
 }

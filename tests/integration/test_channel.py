@@ -267,6 +267,21 @@ def test_the_end_at_every_step(handover, before, step):
         assert len(quiet_counts(h).descriptors) == len(had)
 
 
+@pytest.mark.parametrize("keys, each", [({}, 5), ({"handoff": "channel"}, 5), ({"stderr": "null"}, 5), ({"stderr": "file:%s"}, 6),
+                                        ({"compat": "einhorn"}, 6)])
+def test_what_a_worker_costs(handover, keys, each):
+    """In descriptors of the master; `check` counts the same (tests/unit/test_check.c)."""
+    h = handover()
+    h.socket("web")
+    h.pool("api", rpc(), sockets="web", workers=1, **{key: value.replace("%s", h.path("errors")) for key, value in keys.items()})
+    h.start()
+    h.wait(lambda: [w["inflight"] for w in h.workers()] == [0], "its page")
+    before = len(quiet_counts(h).descriptors)
+    h.cli("scale", "api", "4")
+    h.wait(lambda: [w["inflight"] for w in h.workers()] == [0] * 4, "their pages")
+    assert len(quiet_counts(h).descriptors) == before + 3 * each
+
+
 def test_a_stranger_is_turned_away(handover):
     h = handover()
     h.socket("web")

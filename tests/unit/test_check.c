@@ -614,19 +614,27 @@ static void test_descriptors(void **state)
 	(void)state;
 	if (!limits_can_be_lowered())
 		skip();
-	/* 64 of our own, and 3 for each of 4 workers and 4 more in a rollout; 3 for each of 64 at
+	/* 64 of our own, and 5 for each of 4 workers and 4 more in a rollout; 5 for each of 64 at
 	 * the most. */
-	assert_int_equal(check_with_few_descriptors(256, "workers = 4\n", ""), 0);
+	assert_int_equal(check_with_few_descriptors(384, "workers = 4\n", ""), 0);
 	assert_int_equal(
 	    check_with_few_descriptors(
-		255, "workers = 4\n",
-		"x.ini: warning: with max_processes in every pool up to 256 descriptors"),
+		383, "workers = 4\n",
+		"x.ini: warning: with max_processes in every pool up to 384 descriptors"),
 	    0);
-	assert_int_equal(check_with_few_descriptors(88, "workers = 4\n", "x.ini: warning: "), 0);
-	assert_int_equal(check_with_few_descriptors(87, "workers = 4\n",
+	assert_int_equal(check_with_few_descriptors(104, "workers = 4\n", "x.ini: warning: "), 0);
+	assert_int_equal(check_with_few_descriptors(103, "workers = 4\n",
 						    "x.ini: the workers and a rollout of them take "
-						    "88 descriptors, but the hard limit of "
-						    "open files is 87;"),
+						    "104 descriptors, but the hard limit of "
+						    "open files is 103;"),
+			 0);
+	/* another pipe, a socket for acknowledgements */
+	assert_int_equal(check_with_few_descriptors(
+			     100, "workers = 4\nstderr = file:/tmp/x\ncompat = einhorn\n",
+			     "take 120 descriptors, but the hard limit of open files is 100;"),
+			 0);
+	assert_int_equal(check_with_few_descriptors(95, "workers = 4\nstdout = null\n",
+						    "take 96 descriptors, but"),
 			 0);
 }
 
