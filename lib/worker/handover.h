@@ -82,6 +82,10 @@ void handover_close(struct handover *handover);
  * drain; -errno.
  */
 int handover_socket(struct handover *handover, const char *name, uint64_t timeout, int *ret_fd);
+/* 1: fd is a socket that belongs to this worker, also one that was given away; 0: it is not one, or
+ * not any more: after a reload that has moved a name to another address, there is another socket of
+ * that name. */
+int handover_has_listener(struct handover *handover, int fd);
 /* 1: a socket of that name belongs to this worker, given away or not; 0: it does not (any more: the
  * configuration was changed), or they have not come yet. */
 int handover_has_socket(struct handover *handover, const char *name);
@@ -160,7 +164,10 @@ uint64_t handover_inflight(struct handover *handover);
 
 enum handover_event {
 	/* Sockets have come: the first ones, or another set after a reload that changed them
-	 * without changing the program. Those that are no longer of the set are to be closed. */
+	 * without changing the program. Then those that are no longer of the set
+	 * (handover_has_listener()) are to be closed, best with handover_finish_listener(). While a
+	 * name moves to another address there are two of that name: both are to be served. The
+	 * master is told that the worker accepts when the callback returns. */
 	HANDOVER_SOCKETS = 1,
 	/* The instance stops: health checks should fail from now on. Serve on until the drain. */
 	HANDOVER_LAME_DUCK,

@@ -267,6 +267,20 @@ PUBLIC int handover_has_socket(struct handover *handover, const char *name)
 	return r;
 }
 
+PUBLIC int handover_has_listener(struct handover *handover, int fd)
+{
+	uint64_t cookie = socket_cookie(fd);
+	int r = 0;
+
+	if (handover == NULL || cookie == 0)
+		return 0;
+	pthread_mutex_lock(&handover->lock);
+	for (size_t n = 0; n < handover->n_sockets && r == 0; n++)
+		r = handover->sockets[n].cookie == cookie;
+	pthread_mutex_unlock(&handover->lock);
+	return r;
+}
+
 PUBLIC int handover_socket_name(struct handover *handover, size_t n, char *name, size_t size)
 {
 	int r = -ENOENT;

@@ -3,6 +3,11 @@
 
 #include <string.h>
 
+enum diff_effect diff_settle(enum diff_effect effect, bool by_channel, bool resized)
+{
+	return effect == DIFF_SOCKETS && (!by_channel || resized) ? DIFF_REPLACE : effect;
+}
+
 static bool diff_is_same_text(const char *a, const char *b)
 {
 	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);

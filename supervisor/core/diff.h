@@ -7,8 +7,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What a changed value means at a reload, from the weakest to the strongest. */
-enum diff_effect { DIFF_NONE, DIFF_UPDATE, DIFF_SCALE, DIFF_REPLACE, DIFF_RESTART };
+/* What a changed value means at a reload, from the weakest to the strongest. DIFF_SOCKETS: workers
+ * can be told of it over their channel; otherwise they are replaced. */
+enum diff_effect {
+	DIFF_NONE,
+	DIFF_UPDATE,
+	DIFF_SCALE,
+	DIFF_SOCKETS,
+	DIFF_REPLACE,
+	DIFF_RESTART,
+};
+
+/* What is done about it in a pool. by_channel: all of its workers can be told of other sockets;
+ * resized: it gets another size as well, which takes new workers anyway. */
+enum diff_effect diff_settle(enum diff_effect effect, bool by_channel, bool resized);
 
 /* One key with its effective value, in canonical form; strings are the caller's and stay. */
 struct diff_item {

@@ -119,6 +119,12 @@ static enum cause pool_cause_of(const struct worker *worker, const struct worker
 	return CAUSE_EXITED;
 }
 
+/* Why it is no longer asked whether it has taken other sockets. */
+static enum cause pool_answer_of(const struct worker *worker, const struct worker_event *event)
+{
+	return event->kind == WORKER_EVENT_ACCEPTING ? CAUSE_NONE : pool_cause_of(worker, event);
+}
+
 /* The worker of slot s ended, hangs, was not ready in time or goes by its own wish: it no longer
  * counts here. */
 static void pool_slot_lost(struct pool *pool, uint32_t s, const struct worker *worker,
@@ -205,6 +211,9 @@ void pool_worker_step(struct pool *pool, struct worker *worker, const struct wor
 	enum worker_state from = pool_apply(pool, worker, event, now, plan);
 	uint32_t s = worker->slot;
 
+	before.reason = worker->reason;
+	if (before.asked && !worker->asked)
+		rollout_worker_answered(pool, &before.ref, pool_answer_of(&before, event));
 	if (worker->state == from || s >= pool->size)
 		return;
 	if (worker->state == WORKER_GONE && pool->slots[s].leaving == before.ref.index) {
@@ -213,7 +222,6 @@ void pool_worker_step(struct pool *pool, struct worker *worker, const struct wor
 	}
 	if (pool->slots[s].current != before.ref.index && pool->slots[s].next != before.ref.index)
 		return; /* who leaves has no slot any more */
-	before.reason = worker->reason;
 	if (worker->state == WORKER_SERVING)
 		pool_slot_serves(pool, s, worker, now, plan);
 	else if (worker->state == WORKER_HELD)

@@ -42,7 +42,9 @@ enum rollout_state {
 			      them accept yet */
 	ROLLOUT_SETTLING,  /* all of the batch are ready; watched for min_ready */
 	ROLLOUT_GATED,	   /* the first batch is settled; the other pools are not */
-	ROLLOUT_DONE,	   /* every slot has its new worker; to be committed */
+	ROLLOUT_TELLING, /* those that serve were sent other sockets: not all of them have answered
+			  */
+	ROLLOUT_DONE,	 /* every slot has its new worker; to be committed */
 };
 
 struct rollout {
@@ -55,9 +57,11 @@ struct rollout {
 	enum pool_state old_state;
 	uint32_t begin, end;	    /* slots concerned */
 	uint32_t cursor, batch_end; /* slots of the batch; those before cursor are promoted */
-	uint32_t waiting;	    /* workers of the batch that are not ready, or do not accept */
+	uint32_t waiting;	    /* workers of the batch that are not ready, or do not accept;
+				       or that have not answered */
 	uint32_t vacant;	    /* those of them that are not started: predecessors drain */
 	usec_t deadline;
+	bool tell; /* CHANGE_SOCKETS */
 	bool gate_open;
 	bool failed;
 	enum cause cause;

@@ -363,8 +363,10 @@ bool reload_advance(struct instance *instance, usec_t now, struct plan *plan)
 	if (instance->transaction.state != TRANSACTION_ROLLING)
 		return false;
 	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++)
-		if (reload_concerns(instance, p))
+		if (reload_concerns(instance, p)) {
 			rollout_seek_room(&instance->pools[p], now, plan);
+			rollout_check_answers(&instance->pools[p], now);
+		}
 	if (reload_has_failed(instance, now, plan))
 		return instance->transaction.start;
 	if (reload_time_is_due(instance, now))

@@ -69,6 +69,7 @@ static void rollout_set_range(struct pool *pool, const struct pool_change *chang
 		break;
 	case CHANGE_NONE:
 	case CHANGE_UPDATE:
+	case CHANGE_SOCKETS:
 	case CHANGE_REMOVE:
 		break;
 	}
@@ -88,6 +89,7 @@ void rollout_begin(struct pool *pool, const struct pool_change *change, usec_t n
 	    .generation = renews ? ++pool->last_generation : pool->generation,
 	    .old_size = pool->size,
 	    .old_state = pool->state,
+	    .tell = change->kind == CHANGE_SOCKETS && change->tell,
 	};
 	rollout_set_range(pool, change);
 	if (pool->state == POOL_STOPPED && rollout->end > rollout->begin)
@@ -97,6 +99,10 @@ void rollout_begin(struct pool *pool, const struct pool_change *change, usec_t n
 		pool_set_size(pool, rollout->end);
 	if (rollout->params.max_processes > pool->max_processes)
 		pool->max_processes = rollout->params.max_processes;
+	if (rollout->tell) { /* but not before all pools are so far that nothing is in the way */
+		rollout_set_state(rollout, ROLLOUT_GATED, USEC_INFINITY);
+		return;
+	}
 	rollout_set_state(rollout, ROLLOUT_WAITING,
 			  usec_add(now, rollout->params.progress_timeout));
 	rollout_next_batch(pool, now, plan);
@@ -315,10 +321,66 @@ bool rollout_is_at_gate(const struct pool *pool)
 	return pool->rollout.state == ROLLOUT_GATED || pool->rollout.state == ROLLOUT_DONE;
 }
 
+/* ---- other sockets for those that serve ---- */
+
+/* Who does not serve yet gets the sockets of what is committed then. */
+static void rollout_send(struct pool *pool, usec_t now, struct plan *plan)
+{
+	static const struct worker_event tell = {.kind = WORKER_EVENT_TELL};
+	struct rollout *rollout = &pool->rollout;
+
+	for (uint32_t s = 0; s < pool->size; s++) {
+		uint32_t w = pool->slots[s].current;
+
+		if (w == CORE_NONE || pool->workers[w].generation != pool->generation)
+			continue;
+		pool_worker_step(pool, &pool->workers[w], &tell, now, plan);
+		rollout->waiting += pool->workers[w].asked;
+	}
+	if (rollout->waiting == 0)
+		rollout_set_state(rollout, ROLLOUT_DONE, USEC_INFINITY);
+	else
+		rollout_set_state(rollout, ROLLOUT_TELLING,
+				  usec_add(now, rollout->params.start_timeout));
+}
+
+void rollout_worker_answered(struct pool *pool, const struct worker_ref *ref, enum cause cause)
+{
+	struct rollout *rollout = &pool->rollout;
+
+	if (rollout->state != ROLLOUT_TELLING)
+		return;
+	if (cause != CAUSE_NONE)
+		rollout_fail(pool, cause, ref);
+	else if (--rollout->waiting == 0)
+		rollout_set_state(rollout, ROLLOUT_DONE, USEC_INFINITY);
+}
+
+void rollout_check_answers(struct pool *pool, usec_t now)
+{
+	if (pool->rollout.state != ROLLOUT_TELLING || pool->rollout.deadline > now)
+		return;
+	for (uint32_t w = 0; w < pool->capacity; w++)
+		if (pool->workers[w].asked)
+			rollout_fail(pool, CAUSE_NOT_TAKEN, &pool->workers[w].ref);
+}
+
+static void rollout_stop_asking(struct pool *pool)
+{
+	for (uint32_t w = 0; w < pool->capacity; w++)
+		pool->workers[w].asked = false;
+}
+
+/* ---- gate, commit, undo ---- */
+
 void rollout_open_gate(struct pool *pool, usec_t now, struct plan *plan)
 {
 	pool->rollout.gate_open = true;
-	if (pool->rollout.state == ROLLOUT_GATED)
+	if (pool->rollout.state != ROLLOUT_GATED)
+		return;
+	if (pool->rollout.tell)
+		rollout_send(pool, now, plan);
+	else
 		rollout_turn(pool, now, plan);
 }
 
@@ -374,6 +436,7 @@ void rollout_commit(struct pool *pool, usec_t now, struct plan *plan)
 	case CHANGE_ADD:
 	case CHANGE_ROLL:
 	case CHANGE_SCALE:
+	case CHANGE_SOCKETS:
 	case CHANGE_UPDATE:
 		pool->generation = rollout->generation;
 		pool_update(pool, &rollout->params);
@@ -470,6 +533,7 @@ void rollout_undo(struct pool *pool, bool restore, usec_t now, struct plan *plan
 
 	if (rollout->state == ROLLOUT_NONE)
 		return;
+	rollout_stop_asking(pool);
 	rollout_shrink(pool, rollout->old_size, END_UNDO, now, plan);
 	pool->max_processes = pool->params.max_processes;
 	restore = restore && rollout->old_state == POOL_ACTIVE;

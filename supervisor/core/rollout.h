@@ -27,6 +27,12 @@ void rollout_seek_room(struct pool *pool, usec_t now, struct plan *plan);
 /* Was the batch watched for min_ready? Then it is at the gate, or takes over. */
 void rollout_settle(struct pool *pool, usec_t now, struct plan *plan);
 
+/* Have those that were told of other sockets answered in time? Fails if not. */
+void rollout_check_answers(struct pool *pool, usec_t now);
+
+/* Called by pool.c: a worker that was told of other sockets has taken them (CAUSE_NONE), or will
+ * not. */
+void rollout_worker_answered(struct pool *pool, const struct worker_ref *ref, enum cause cause);
 /* Called by pool.c for one that is ready (perhaps held), and again for one that was held and
  * serves. Facts only, what follows is decided when all of a step's facts are known; but those of a
  * batch that are held are released together with the last. Was it one of a batch? */

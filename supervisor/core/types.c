@@ -82,6 +82,8 @@ const char *cause_name(enum cause cause)
 		return "stopped by itself";
 	case CAUSE_STILL_DRAINS:
 		return "still drains";
+	case CAUSE_NOT_TAKEN:
+		return "has not taken its sockets";
 	case CAUSE_NO_PROGRESS:
 		return "no progress";
 	case CAUSE_CALLER_GONE:

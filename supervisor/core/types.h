@@ -91,7 +91,8 @@ enum worker_event_kind {
 	WORKER_EVENT_READY,
 	WORKER_EVENT_ANSWERS,	   /* it will say when it has taken the sockets that it is sent */
 	WORKER_EVENT_RELEASE,	   /* the pool lets it have its sockets */
-	WORKER_EVENT_ACCEPTING,	   /* it has taken them */
+	WORKER_EVENT_TELL,	   /* the pool has other sockets for it, while it serves */
+	WORKER_EVENT_ACCEPTING,	   /* it has taken those that it was sent last */
 	WORKER_EVENT_STOPPING,	   /* it says that it goes */
 	WORKER_EVENT_EXITED,	   /* its process has ended (clean: in one of the ways that count as
 				      success) */
@@ -116,17 +117,19 @@ struct worker_event {
 /* What a transaction does to one pool. */
 enum change_kind {
 	CHANGE_NONE,
-	CHANGE_UPDATE, /* only numbers: they take effect at the commit */
-	CHANGE_SCALE,  /* another size, the same version */
-	CHANGE_ROLL,   /* a new generation in every slot */
-	CHANGE_SLOT,   /* a new worker of the same generation in one slot */
-	CHANGE_ADD,    /* a pool that was not there */
+	CHANGE_UPDATE,	/* only numbers: they take effect at the commit */
+	CHANGE_SOCKETS, /* other sockets for the same workers, and perhaps other numbers */
+	CHANGE_SCALE,	/* another size, the same version */
+	CHANGE_ROLL,	/* a new generation in every slot */
+	CHANGE_SLOT,	/* a new worker of the same generation in one slot */
+	CHANGE_ADD,	/* a pool that was not there */
 	CHANGE_REMOVE,
 };
 
 struct pool_change {
 	enum change_kind kind;
 	uint32_t slot; /* CHANGE_SLOT */
+	bool tell;     /* CHANGE_SOCKETS: there are new ones, to be taken before the commit */
 	enum end_reason
 	    reason; /* what the old workers are told: END_RELOAD, END_RESTART, END_SCALE */
 	struct pool_params params;
@@ -185,6 +188,7 @@ enum cause {
 	CAUSE_WATCHDOG,	    /* a new worker hangs */
 	CAUSE_NOT_LIVE,	    /* a new worker fails its liveness probe */
 	CAUSE_OWN_WISH,	    /* a new worker said that it stops */
+	CAUSE_NOT_TAKEN,    /* a worker was told of other sockets, and has not taken them */
 	CAUSE_NO_PROGRESS,  /* progress_timeout: no room for new workers */
 	CAUSE_STILL_DRAINS, /* progress_timeout: a worker that had to go first is still there */
 	CAUSE_CALLER_GONE,
@@ -195,7 +199,8 @@ enum order_kind {
 	/* to be done */
 	ORDER_SPAWN,	    /* start a process for worker (slot, generation) */
 	ORDER_SIGNAL,	    /* send sig with value (milliseconds left) to worker */
-	ORDER_SEND_SOCKETS, /* through the channel of worker */
+	ORDER_SEND_SOCKETS, /* through the channel of worker. next: of the transaction's
+			       specification, and those that it leaves out */
 	ORDER_KILL,	    /* SIGKILL to the worker's whole tree */
 	ORDER_PREPARE,	  /* read, check, open; answer with EVENT_PREPARED or EVENT_PREPARE_FAILED;
 			     number, id: what the requests have in common (join) */
@@ -239,6 +244,7 @@ struct order {
 	enum result result;
 	enum cause cause;
 	bool failed;
+	bool next;
 };
 
 /* A list with room for everything that one step can say: instance_plan_size(). */

@@ -73,6 +73,7 @@ static void worker_set_state(struct worker *worker, enum worker_state to, usec_t
 	worker->deadline = deadline;
 	worker->deadline_max = deadline;
 	worker->watchdog_at = USEC_INFINITY;
+	worker->asked = false;
 	plan_add(plan, &order);
 }
 
@@ -139,6 +140,13 @@ static void worker_release(struct worker *worker, usec_t now, struct plan *plan)
 	else
 		worker_serve(worker, now, plan);
 	worker_order(worker, ORDER_SEND_SOCKETS, 0, 0, plan);
+}
+
+static void worker_tell(struct worker *worker, struct plan *plan)
+{
+	worker->asked = true;
+	worker_order(worker, ORDER_SEND_SOCKETS, 0, 0, plan);
+	plan->orders[plan->n - 1].next = true;
 }
 
 static void worker_kill(struct worker *worker, usec_t now, struct plan *plan)
@@ -262,6 +270,7 @@ static void worker_step_starting(struct worker *worker, const struct worker_even
 	case WORKER_EVENT_PING:
 	case WORKER_EVENT_NOT_LIVE:
 	case WORKER_EVENT_RELEASE:
+	case WORKER_EVENT_TELL:
 	case WORKER_EVENT_ACCEPTING:
 	case WORKER_EVENT_ANSWERS:
 		break;
@@ -301,13 +310,18 @@ static void worker_step_serving(struct worker *worker, const struct worker_event
 		worker->reason = event->reason;
 		worker_kill(worker, now, plan);
 		break;
+	case WORKER_EVENT_TELL:
+		worker_tell(worker, plan);
+		break;
+	case WORKER_EVENT_ACCEPTING:
+		worker->asked = false;
+		break;
 	case WORKER_EVENT_SPAWNED:
 	case WORKER_EVENT_EXECUTED:
 	case WORKER_EVENT_SPAWN_FAILED:
 	case WORKER_EVENT_READY:
 	case WORKER_EVENT_ANSWERS:
 	case WORKER_EVENT_RELEASE:
-	case WORKER_EVENT_ACCEPTING:
 	case WORKER_EVENT_EXTEND:
 		break;
 	}
@@ -337,6 +351,8 @@ static void worker_step_held(struct worker *worker, const struct worker_event *e
 		break;
 	case WORKER_EVENT_TIME:
 		worker_held_too_long(worker, now, plan);
+		break;
+	case WORKER_EVENT_TELL:
 		break;
 	case WORKER_EVENT_EXITED:
 	case WORKER_EVENT_STOPPING:
@@ -402,6 +418,7 @@ static void worker_step_draining(struct worker *worker, const struct worker_even
 	case WORKER_EVENT_READY:
 	case WORKER_EVENT_RELEASE:
 	case WORKER_EVENT_ANSWERS:
+	case WORKER_EVENT_TELL:
 	case WORKER_EVENT_ACCEPTING:
 	case WORKER_EVENT_STOPPING:
 	case WORKER_EVENT_PING:
@@ -431,6 +448,7 @@ static void worker_step_dumping(struct worker *worker, const struct worker_event
 	case WORKER_EVENT_READY:
 	case WORKER_EVENT_RELEASE:
 	case WORKER_EVENT_ANSWERS:
+	case WORKER_EVENT_TELL:
 	case WORKER_EVENT_ACCEPTING:
 	case WORKER_EVENT_STOPPING:
 	case WORKER_EVENT_PING:
@@ -460,6 +478,7 @@ static void worker_step_killed(struct worker *worker, const struct worker_event 
 	case WORKER_EVENT_READY:
 	case WORKER_EVENT_RELEASE:
 	case WORKER_EVENT_ANSWERS:
+	case WORKER_EVENT_TELL:
 	case WORKER_EVENT_ACCEPTING:
 	case WORKER_EVENT_STOPPING:
 	case WORKER_EVENT_PING:

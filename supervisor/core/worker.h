@@ -32,6 +32,7 @@ struct worker {
 	bool signalled; /* the drain signal was sent */
 	bool answers;	/* WORKER_EVENT_ANSWERS came */
 	bool released;	/* its sockets were sent */
+	bool asked;	/* it serves, was sent others, and has not answered */
 	uint64_t epoch; /* of the instance when it began to leave */
 	usec_t since;	/* of the present state */
 	usec_t deadline;

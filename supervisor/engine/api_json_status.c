@@ -12,6 +12,7 @@
 #include "engine/cgroups.h"
 #include "engine/giving.h"
 #include "engine/proc.h"
+#include "engine/versions.h"
 #include "engine/wishes.h"
 
 /* ---- pools ---- */
@@ -182,6 +183,8 @@ static const char *rollout_state_name(enum rollout_state state)
 		return "settling";
 	case ROLLOUT_GATED:
 		return "gated";
+	case ROLLOUT_TELLING:
+		return "telling";
 	case ROLLOUT_DONE:
 		return "done";
 	}
@@ -308,6 +311,26 @@ static void add_figures(json_t *row, const struct proc *proc)
 							   : json_null());
 }
 
+static void add_sockets(json_t *names, const struct version *version, const struct version *but)
+{
+	for (size_t n = 0; n < version->spec->n_sockets; n++)
+		if (but == NULL || !version_has_socket(but, &version->sockets[n]))
+			json_array_append_new(names, api_json_text(version->spec->sockets[n]));
+}
+
+/* What it was given, with its start or since. */
+static json_t *row_sockets(const struct proc *proc, const struct version *next)
+{
+	json_t *names = json_array();
+
+	if (proc == NULL || (proc->version->spec->handoff == HANDOFF_CHANNEL && proc->set == 0))
+		return names;
+	add_sockets(names, proc->version, NULL);
+	if (proc->both && next != NULL)
+		add_sockets(names, next, proc->version);
+	return names;
+}
+
 static json_t *row_worker(const struct engine *engine, const struct pool *pool,
 			  const struct worker *worker, usec_t now)
 {
@@ -329,6 +352,7 @@ static json_t *row_worker(const struct engine *engine, const struct pool *pool,
 			"probe_failure", api_json_text(proc != NULL ? proc->probe_failure : NULL),
 			"reason", end_reason_name(worker->reason), "deadline_s",
 			api_json_seconds_until(worker_shown_deadline(worker), now));
+	json_object_set_new(row, "sockets", row_sockets(proc, runtime->next));
 	add_figures(row, proc);
 	return row;
 }
@@ -346,6 +370,7 @@ static json_t *row_waiting(const struct engine *engine, const struct pool *pool,
 		      slot->looping ? "crash loop" : "", "deadline_s",
 		      api_json_seconds_until(slot->restart_at, now));
 
+	json_object_set_new(row, "sockets", json_array());
 	add_figures(row, NULL);
 	return row;
 }

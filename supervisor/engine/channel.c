@@ -23,17 +23,17 @@ struct channel {
 	struct event *page_again; /* its page came without its descriptor: asks for it */
 	struct flood flood;
 	struct complaint rubbish;
-	struct complaint again; /* it had no descriptors left for its sockets */
 	bool hearing;
 };
 
-/* Takes text over. */
-static int channel_say(struct proc *proc, char *text, const int *fds, size_t n)
+int channel_say(struct proc *proc, char *text, const int *fds, size_t n)
 {
 	cleanup_free char *owned = text;
 
 	if (owned == NULL)
 		return -ENOMEM;
+	if (proc->channel == NULL)
+		return -ENOTCONN;
 	return channel_send(proc->channel->fd, owned, strlen(owned), fds, n);
 }
 
@@ -66,39 +66,6 @@ bool channel_inflight(const struct proc *proc, uint64_t *ret_inflight)
 }
 
 /* ---- what is said to it ---- */
-
-static int channel_send_set(struct proc *proc)
-{
-	const struct version *version = proc->version;
-	size_t n = version->spec->n_sockets;
-	cleanup_free int *fds = calloc(n + 1, sizeof(*fds));
-	int r = fds == NULL ? -ENOMEM : proc->channel == NULL ? -ENOTCONN : 0;
-
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		const struct engine_socket *socket = sockets_of(version, i, proc->slot);
-
-		fds[i] = socket != NULL ? socket->listener.fd : -1;
-		r = fds[i] >= 0 ? 0 : -EBADF;
-	}
-	return r == 0 ? channel_say(proc, channel_text_sockets(version, proc->set), fds, n) : r;
-}
-
-void channel_send_sockets(struct proc *proc)
-{
-	int r;
-
-	proc->set++;
-	proc->asked = proc->answers;
-	r = channel_send_set(proc);
-	if (r == 0) {
-		log_debug("%s was sent its %zu sockets", PROC_TEXT(proc),
-			  proc->version->spec->n_sockets);
-		return;
-	}
-	log_error("%s cannot be given its sockets over its channel: %s; killing it",
-		  PROC_TEXT(proc), strerror(-r));
-	proc_kill(proc);
-}
 
 void channel_drain(struct proc *proc, enum end_reason reason, usec_t left)
 {
@@ -156,31 +123,6 @@ static void channel_miss(struct channel *channel, const char *text, size_t len)
 		engine_arm(channel->page_again, CHANNEL_PAGE_AGAIN);
 }
 
-/* It had no descriptors left; when it has, by its own account, it gets the same again. */
-static void channel_repeat(struct channel *channel, uint64_t set)
-{
-	struct proc *proc = channel->proc;
-	int r;
-
-	if (set != proc->set || !proc->asked)
-		return;
-	r = channel_send_set(proc);
-	if (complaint_is_due(&channel->again))
-		log_warning("%s had no descriptors left for its sockets: %s (%llu so far)",
-			    PROC_TEXT(proc), r == 0 ? "sending them again" : strerror(-r),
-			    (unsigned long long)channel->again.count);
-}
-
-static void channel_accepting(struct channel *channel, uint64_t set)
-{
-	struct proc *proc = channel->proc;
-
-	if (set != proc->set || !proc->asked)
-		return;
-	proc->asked = false;
-	engine_post_worker(proc->engine, &proc->ref, WORKER_EVENT_ACCEPTING, 0, false);
-}
-
 static void channel_take_page(struct channel *channel, int *fd)
 {
 	if (*fd < 0 || channel_page_check(*fd) < 0) {
@@ -214,10 +156,10 @@ static void channel_heed(struct channel *channel, const char *text, size_t len, 
 					   WORKER_EVENT_ANSWERS, 0, false);
 		break;
 	case CHANNEL_ACCEPTING:
-		channel_accepting(channel, message.set);
+		channel_taken(channel->proc, message.set);
 		break;
 	case CHANNEL_AGAIN:
-		channel_repeat(channel, message.set);
+		channel_missed(channel->proc, message.set);
 		break;
 	case CHANNEL_READY: /* may end it: last */
 		if (proc_is_ready_by(channel->proc, READY_NOTIFY))

@@ -55,6 +55,7 @@ static void channels_admit(struct engine *engine, int *fd, const struct ucred *p
 {
 	struct proc *proc = channels_find(engine, peer);
 	struct worker_ref ref;
+	bool asked;
 
 	if (proc == NULL) {
 		log_info("channel.sock: turning pid %d uid %u away, which is no worker of ours",
@@ -62,12 +63,15 @@ static void channels_admit(struct engine *engine, int *fd, const struct ucred *p
 		return;
 	}
 	ref = proc->ref;
+	asked = proc->asked;
 	launch_look(proc);   /* who connects was started */
 	channel_close(proc); /* the newer one counts: the program was executed again */
 	if (channel_open(proc, fd) < 0) {
 		log_error("%s: out of memory for its channel", PROC_TEXT(proc));
 		return;
 	}
+	if (asked) /* over the connection that is gone */
+		channel_send_again(proc);
 	channel_hear(proc); /* whether it answers */
 	if (engine_find_proc(engine, &ref) == proc && channel_is_open(proc))
 		channels_catch_up(proc);

@@ -89,14 +89,14 @@ static char *dump(json_t *object)
 	return text;
 }
 
-char *channel_text_sockets(const struct version *version, uint64_t set)
+char *channel_text_sockets(const char *const *names, size_t n, uint64_t set)
 {
-	json_t *names = json_array();
+	json_t *list = json_array();
 
-	for (size_t n = 0; n < version->spec->n_sockets; n++)
-		json_array_append_new(names, json_string(version->spec->sockets[n]));
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, json_string(names[i]));
 	return dump(json_pack("{s:i, s:s, s:o, s:I}", "version", CHANNEL_VERSION, "kind", "sockets",
-			      "names", names, "set", (json_int_t)set));
+			      "names", list, "set", (json_int_t)set));
 }
 
 char *channel_text_ask_page(void)

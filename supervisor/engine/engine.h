@@ -70,6 +70,7 @@ struct engine_socket {
 	uint32_t slot;		    /* ... and whose it is there */
 	bool fresh;		    /* opened by the transaction that runs: closed if that fails */
 	bool revived;		    /* was being closed when the transaction that runs wanted it */
+	bool told;		    /* fresh, and workers that run have been given it already */
 	bool closing;		    /* no longer configured: shut down soon */
 	usec_t closing_since;
 	bool passed;  /* from the service manager: never shut down, only let go */
@@ -157,10 +158,12 @@ struct proc {
 	struct flood notify_flood;
 	struct complaint strangers; /* who sent to its notify socket */
 	struct complaint malformed; /* messages to it */
+	struct complaint missed;    /* it had no descriptors left for its sockets */
 	struct channel *channel;    /* NULL: it has not connected */
 	bool ready_waits;	    /* it is ready, but for its channel */
 	bool answers;		    /* it says when it has taken sockets that it was sent */
 	bool asked;		    /* has not said so of the last ones */
+	bool both;		    /* they are those of its version and of the transaction's */
 	uint64_t set;		    /* their number; 0: it was sent none */
 	struct launch *launch;	    /* its start is on its way: see launch.h */
 	int probe_fd;		    /* the file of its probe socket; -1: it has none */

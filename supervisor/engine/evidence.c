@@ -63,6 +63,7 @@ static bool is_of_transaction(const struct proc *proc)
 		return proc->slot < pool->size && !pool->slots[proc->slot].served;
 	case CHANGE_NONE:
 	case CHANGE_UPDATE:
+	case CHANGE_SOCKETS:
 	case CHANGE_REMOVE:
 		break;
 	}

@@ -398,7 +398,9 @@ void orders_execute(struct engine *engine, const struct order *order)
 		break;
 	case ORDER_SEND_SOCKETS:
 		proc = engine_find_proc(engine, &order->worker);
-		if (proc != NULL)
+		if (proc != NULL && order->next)
+			channel_send_others(proc);
+		else if (proc != NULL)
 			channel_send_sockets(proc);
 		break;
 	case ORDER_KILL:

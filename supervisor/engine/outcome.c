@@ -86,6 +86,9 @@ static void outcome_pool(struct engine *engine, uint32_t p, struct buf *text)
 	case CHANGE_UPDATE:
 		buf_printf(text, "pool %s: new settings, the workers stay", name);
 		break;
+	case CHANGE_SOCKETS:
+		buf_printf(text, "pool %s: other sockets, the workers stay", name);
+		break;
 	case CHANGE_SCALE:
 		buf_printf(text, "pool %s: %u worker%s", name, pool->size, plural(pool->size));
 		break;
@@ -200,6 +203,13 @@ static void outcome_tell_culprit(const struct proc *proc, enum cause cause, stru
 		proc_describe_not_live(proc, " fails", text);
 		proc_describe_work(proc, text);
 		break;
+	case CAUSE_NOT_TAKEN:
+		buf_printf(text,
+			   " was sent other sockets and has not said within %s (start_timeout) "
+			   "that it accepts on them; a reload of the whole pool replaces it",
+			   DURATION_TEXT(spec->start_timeout));
+		proc_describe_work(proc, text);
+		break;
 	case CAUSE_OWN_WISH:
 		buf_add_str(text, " said by itself that it stops");
 		break;
@@ -282,6 +292,7 @@ static void outcome_tell_cause(struct engine *engine, const struct order *order,
 	case CAUSE_WATCHDOG:
 	case CAUSE_NOT_LIVE:
 	case CAUSE_OWN_WISH:
+	case CAUSE_NOT_TAKEN:
 		buf_printf(text, "a worker of pool %s %s",
 			   order->worker.pool < CORE_POOLS_MAX
 			       ? engine->pools[order->worker.pool].name

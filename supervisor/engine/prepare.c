@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "base/fd.h"
+#include "engine/channel.h"
 #include "engine/sockets.h"
 #include "engine/taking.h"
 #include "engine/versions.h"
@@ -117,6 +118,18 @@ static void prepare_remark_scale(struct engine *engine, uint32_t p, const struct
 			   spec->name, pool->size, spec->workers);
 }
 
+/* Other sockets, and nothing that a process is born with: those that serve are told. */
+static void prepare_tell(struct engine *engine, uint32_t p, const struct pool_spec *spec)
+{
+	const struct pool_runtime *runtime = &engine->pools[p];
+	struct pool_change *change = &engine->undertaking.changes[p];
+
+	change->kind = CHANGE_SOCKETS;
+	change->reason = END_RELOAD;
+	change->tell = version_lacks_sockets(runtime->current, runtime->next);
+	version_params(spec, spec->workers, &change->params);
+}
+
 /* reload --changed: only what differs, and no more than the difference needs. */
 static int prepare_changed(struct engine *engine, uint32_t p, const struct pool_spec *spec)
 {
@@ -127,7 +140,11 @@ static int prepare_changed(struct engine *engine, uint32_t p, const struct pool_
 	bool resized = engine->model->pools[p].size != spec->workers;
 	int r = 0;
 
-	if (effect >= DIFF_REPLACE) {
+	if (effect == DIFF_SOCKETS)
+		effect = diff_settle(effect, channels_answer(engine, p, &why), resized);
+	if (effect == DIFF_SOCKETS) {
+		prepare_tell(engine, p, spec);
+	} else if (effect >= DIFF_REPLACE) {
 		r = prepare_roll(engine, p, spec, END_RELOAD);
 		runtime->next->generation = engine->model->pools[p].last_generation + 1;
 	} else if (resized || effect >= DIFF_UPDATE) {

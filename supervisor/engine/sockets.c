@@ -287,6 +287,19 @@ int sockets_open(struct engine *engine, const struct config *config, const struc
 	return r;
 }
 
+static void sockets_begin_close(struct engine *engine, struct engine_socket *socket,
+				const char *why)
+{
+	char text[LISTENER_TEXT_MAX];
+
+	sockets_unwatch(engine, socket);
+	sockets_unstore(socket);
+	sockets_refuse_one(engine, socket);
+	events_tell(engine, HAPPENING("socket-closed", LOG_LEVEL_NOTICE, .reason = socket->name),
+		    "socket %s (%s) %s: closing it", socket->name,
+		    listener_describe(&socket->listener, text, sizeof(text)), why);
+}
+
 void sockets_undo(struct engine *engine)
 {
 	struct engine_socket *next;
@@ -300,10 +313,15 @@ void sockets_undo(struct engine *engine)
 			sockets_refuse_one(engine, socket);
 			continue;
 		}
+		if (socket->told && !sockets_outlives_us(engine, socket)) {
+			sockets_begin_close(engine, socket, "is not wanted after all");
+			continue;
+		}
 		sockets_end(engine, socket);
 		sockets_drop(engine, socket);
 	}
 	slots_sweep(engine);
+	sockets_wait_for_workers(engine);
 }
 
 static bool sockets_is_used(const struct engine *engine, const struct engine_socket *socket)
@@ -361,21 +379,6 @@ static void sockets_update(struct engine_socket *socket, const struct socket_spe
 		    socket->name, error != NULL ? error : strerror(-r));
 }
 
-static void sockets_begin_close(struct engine *engine, struct engine_socket *socket,
-				bool configured)
-{
-	char text[LISTENER_TEXT_MAX];
-
-	sockets_unwatch(engine, socket);
-	sockets_unstore(socket);
-	sockets_refuse_one(engine, socket);
-	events_tell(engine, HAPPENING("socket-closed", LOG_LEVEL_NOTICE, .reason = socket->name),
-		    "socket %s (%s) %s: closing it", socket->name,
-		    listener_describe(&socket->listener, text, sizeof(text)),
-		    configured ? "is of a slot that is no longer there"
-			       : "is no longer configured");
-}
-
 /* Another instance, or a program that it was given to, goes on with it. */
 static void sockets_leave(struct engine *engine, struct engine_socket *socket)
 {
@@ -426,7 +429,10 @@ void sockets_commit(struct engine *engine, const struct config *config)
 			else if (giving_is_shared(engine, socket))
 				sockets_leave(engine, socket);
 			else
-				sockets_begin_close(engine, socket, spec != NULL || config == NULL);
+				sockets_begin_close(engine, socket,
+						    spec != NULL || config == NULL
+							? "is of a slot that is no longer there"
+							: "is no longer configured");
 			continue;
 		}
 		if (socket->fresh)
@@ -441,7 +447,7 @@ void sockets_commit(struct engine *engine, const struct config *config)
 			sockets_update(socket, spec);
 		else if (socket->fresh)
 			sockets_file_watch(engine, socket);
-		socket->fresh = socket->revived = false;
+		socket->fresh = socket->revived = socket->told = false;
 	}
 	slots_sweep(engine);
 	if (engine->undertaking.start)

@@ -36,6 +36,13 @@ void sockets_commit(struct engine *engine, const struct config *config);
 /* It is not: what it opened is closed. */
 void sockets_undo(struct engine *engine);
 
+/* ---- sockets_close.c ---- */
+
+/* What is being closed waits until workers have let go of it, for a limited time. */
+void sockets_wait_for_workers(struct engine *engine);
+/* They have. */
+void sockets_are_let_go(struct engine *engine);
+
 /* A stop: new clients are kept out; EVENT_QUEUES_EMPTY is posted when no queue holds anybody. */
 void sockets_refuse(struct engine *engine);
 /* A stop, last: shut down and closed, so that also a hung worker leaves no client waiting. */
@@ -66,6 +73,10 @@ bool sockets_is_kept(const struct engine *engine, const struct engine_socket *so
 /* Will it still be there when we are gone? Then it is only let go. */
 bool sockets_outlives_us(const struct engine *engine, const struct engine_socket *socket);
 
+/* For sockets_close.c: what makes two sockets the same; caller frees. NULL: no memory. */
+char *sockets_identity(const struct socket_spec *spec);
+/* Takes it out of the list; closed before. Versions that refer to it keep an empty shell. */
+void sockets_drop(struct engine *engine, struct engine_socket *socket);
 /* For sockets_mend.c: a socket is not watched any more. Harmless where it was not. */
 void sockets_unwatch(struct engine *engine, struct engine_socket *socket);
 

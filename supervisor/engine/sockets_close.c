@@ -1,27 +1,53 @@
 /* sockets_close.c - one socket goes because nobody uses it any more, or all of them at a stop. */
 #include <string.h>
 
+#include "engine/channel.h"
 #include "engine/giving.h"
+#include "engine/proc.h"
 #include "engine/sockets.h"
 
 /* A removed socket's old workers drain already; its last clients get this long to be accepted. */
-#define SOCKETS_CLOSE_AFTER  (250 * USEC_PER_MSEC)
+#define SOCKETS_CLOSE_AFTER (250 * USEC_PER_MSEC)
+/* And workers that serve on without it this long to let go, which they say. */
+#define SOCKETS_LET_GO_MAX   (2 * USEC_PER_SEC)
 #define SOCKETS_QUIESCE_LOOK (20 * USEC_PER_MSEC)
 
 /* ---- one ---- */
 
 void sockets_refuse_one(struct engine *engine, struct engine_socket *socket)
 {
-	socket->fresh = socket->revived = false;
+	socket->fresh = socket->revived = socket->told = false;
 	socket->closing = true;
 	socket->closing_since = clock_now();
 	listener_refuse(&socket->listener);
 	engine_arm(engine->closing_event, SOCKETS_CLOSE_AFTER);
 }
 
+static bool sockets_any_closing(const struct engine *engine)
+{
+	for (const struct engine_socket *socket = engine->sockets; socket != NULL;
+	     socket = socket->next)
+		if (socket->closing)
+			return true;
+	return false;
+}
+
+void sockets_wait_for_workers(struct engine *engine)
+{
+	if (sockets_any_closing(engine) && channels_holder(engine) != NULL)
+		engine_arm(engine->closing_event, SOCKETS_LET_GO_MAX);
+}
+
+void sockets_are_let_go(struct engine *engine)
+{
+	if (sockets_any_closing(engine))
+		engine_arm(engine->closing_event, SOCKETS_CLOSE_AFTER);
+}
+
 void sockets_close_removed(evutil_socket_t fd, short what, void *arg)
 {
 	struct engine *engine = arg;
+	const struct proc *holder = channels_holder(engine);
 	struct engine_socket *next;
 	bool again = false;
 
@@ -37,6 +63,10 @@ void sockets_close_removed(evutil_socket_t fd, short what, void *arg)
 			again = true;
 			continue;
 		}
+		if (holder != NULL)
+			log_warning("socket %s: %s has not said that it has let go of it; shutting "
+				    "it down all the same",
+				    socket->name, PROC_TEXT(holder));
 		listener_shutdown(&socket->listener);
 		sockets_drop(engine, socket);
 	}

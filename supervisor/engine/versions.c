@@ -320,6 +320,8 @@ static enum diff_effect version_effect(enum config_effect effect)
 		return DIFF_UPDATE;
 	case CONFIG_EFFECT_SCALE:
 		return DIFF_SCALE;
+	case CONFIG_EFFECT_SOCKETS:
+		return DIFF_SOCKETS;
 	case CONFIG_EFFECT_REPLACE:
 		return DIFF_REPLACE;
 	case CONFIG_EFFECT_RESTART:
@@ -359,6 +361,23 @@ static bool version_same_environment(const struct version *a, const struct versi
 	return true;
 }
 
+bool version_has_socket(const struct version *version, const struct version_socket *socket)
+{
+	for (size_t n = 0; n < version->spec->n_sockets; n++)
+		if (version->sockets[n].shared == socket->shared &&
+		    version->sockets[n].slots == socket->slots)
+			return true;
+	return false;
+}
+
+bool version_lacks_sockets(const struct version *version, const struct version *of)
+{
+	for (size_t n = 0; n < of->spec->n_sockets; n++)
+		if (!version_has_socket(version, &of->sockets[n]))
+			return true;
+	return false;
+}
+
 static bool version_same_sockets(const struct version *a, const struct version *b)
 {
 	if (a->spec->n_sockets != b->spec->n_sockets)
@@ -373,6 +392,11 @@ static bool version_same_sockets(const struct version *a, const struct version *
 static void version_why(struct buf *why, const char *what, const char *how)
 {
 	buf_printf(why, "%s%s %s", why->len > 0 ? ", " : "", what, how);
+}
+
+static enum diff_effect version_stronger(enum diff_effect a, enum diff_effect b)
+{
+	return a > b ? a : b;
 }
 
 enum diff_effect version_compare(const struct version *running, const struct version *wanted,
@@ -396,9 +420,10 @@ enum diff_effect version_compare(const struct version *running, const struct ver
 		version_why(why, "environment file", "changed");
 	if (!version_same_sockets(running, wanted) && !told_sockets)
 		version_why(why, "sockets", "changed");
-	if (moved != NULL || !version_same_environment(running, wanted) ||
-	    !version_same_sockets(running, wanted))
-		return diff.effect > DIFF_REPLACE ? diff.effect : DIFF_REPLACE;
+	if (moved != NULL || !version_same_environment(running, wanted))
+		return version_stronger(diff.effect, DIFF_REPLACE);
+	if (!version_same_sockets(running, wanted))
+		return version_stronger(diff.effect, DIFF_SOCKETS);
 	return diff.effect;
 }
 

@@ -26,6 +26,9 @@ void version_params(const struct pool_spec *spec, uint32_t size, struct pool_par
  * ("command changed"). */
 enum diff_effect version_compare(const struct version *running, const struct version *wanted,
 				 struct buf *why);
+bool version_has_socket(const struct version *version, const struct version_socket *socket);
+/* Are there sockets of the second one that the first one has not? */
+bool version_lacks_sockets(const struct version *version, const struct version *of);
 /* Whether settings of the supervisor and of sockets differ, which no worker is replaced for;
  * appends which to remarks, a line for each section. */
 bool version_compare_settings(const struct config *running, const struct config *wanted,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "engine/channel.h"
 #include "engine/control.h"
 #include "engine/events.h"
 #include "engine/giving.h"
@@ -281,23 +282,37 @@ static void wishes_apply_supervisor(struct engine *engine)
 	free(error);
 }
 
-static void wishes_commit_pool(struct engine *engine, uint32_t p)
+static void wishes_commit_pool(struct engine *engine, uint32_t p, struct version **ret_former)
 {
 	struct pool_runtime *runtime = &engine->pools[p];
 
+	*ret_former = NULL;
 	if (runtime->next == NULL)
 		return;
-	version_unref(runtime->current);
+	*ret_former = runtime->current;
 	runtime->current = TAKE_PTR(runtime->next);
+}
+
+/* Sockets that are left out are closed to new clients first; then workers take the rest of their
+ * queues, and let go. */
+static void wishes_tell_sockets(struct engine *engine, struct version **formers)
+{
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
+		if (engine->undertaking.changes[p].kind == CHANGE_SOCKETS && formers[p] != NULL)
+			channels_commit(engine, p, formers[p]);
+		version_unref(formers[p]);
+	}
+	sockets_wait_for_workers(engine);
 }
 
 void wishes_commit(struct engine *engine)
 {
 	struct undertaking *undertaking = &engine->undertaking;
+	struct version *formers[CORE_POOLS_MAX] = {NULL};
 
 	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++)
 		if (undertaking->changes[p].kind != CHANGE_NONE)
-			wishes_commit_pool(engine, p);
+			wishes_commit_pool(engine, p, &formers[p]);
 	if (undertaking->whole && !undertaking->start) {
 		config_ref_put(engine->config);
 		engine->config = config_ref_get(undertaking->config);
@@ -308,6 +323,7 @@ void wishes_commit(struct engine *engine)
 		sockets_commit(engine, undertaking->config->config);
 	else if (undertaking->kind == WISH_SCALE)
 		sockets_commit(engine, NULL);
+	wishes_tell_sockets(engine, formers);
 	outcome_free(engine->last_outcome);
 	engine->last_outcome = NULL;
 	outcome_tell(engine, outcome_committed(engine));
@@ -319,6 +335,7 @@ void wishes_undo(struct engine *engine, const struct order *order)
 {
 	struct outcome *outcome = outcome_failed(engine, order);
 
+	channels_undo(engine);
 	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
 		struct pool_runtime *runtime = &engine->pools[p];
 

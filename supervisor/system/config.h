@@ -271,6 +271,8 @@ enum config_effect {
 	CONFIG_EFFECT_NONE,  /* takes effect without touching a worker: budgets, restart policy, ...
 			      */
 	CONFIG_EFFECT_SCALE, /* `workers`: slots are added or drained */
+	CONFIG_EFFECT_SOCKETS, /* `sockets`: new workers; or those that there are, over their
+				  channel */
 	CONFIG_EFFECT_REPLACE, /* only new workers can have it: command, environment, user, ... */
 	CONFIG_EFFECT_RESTART, /* only a restart of the master can change it */
 };

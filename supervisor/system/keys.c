@@ -73,7 +73,7 @@ static const struct key keys[] = {
 
     {POOL(argv, "command", type_command, "command", REQUIRED, REPLACE, "what a worker runs"),
      .missing = "say what a worker runs"},
-    {POOL(sockets, "sockets", type_names, "list of names", UNSET, REPLACE,
+    {POOL(sockets, "sockets", type_names, "list of names", UNSET, SOCKETS,
 	  "sockets that a worker is given, in the order of their descriptors"),
      DEFAULT("none")},
     {POOL(bind_shim, "bind_shim", type_yes_no, "yes | no", "no", REPLACE,

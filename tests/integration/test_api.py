@@ -52,7 +52,7 @@ def test_status(handover):
         assert worker.pop("since_s") >= 0 and worker.pop("inflight") in (None, 0, 1) and worker.pop("pid") in h.pids()
         assert worker == {"pool": "api", "slot": slot, "generation": 1, "state": "serving", "restarts": 0, "reason": "",
                           "status": "serving on web local, version x y", "deadline_s": None, "probe_failure": None, "cgroup": None, "memory_bytes": None,
-                          "tasks": None, "cpu_s": None}  # for nothing is delegated to a test
+                          "tasks": None, "cpu_s": None, "sockets": ["web", "local", "dns"]}  # for nothing is delegated to a test
     assert status["cgroups"]["path"] is None and status["cgroups"]["missing"]
     assert slow.answer()["sum"] == 3
 

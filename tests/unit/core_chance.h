@@ -183,6 +183,10 @@ static inline void random_change(struct sim *sim, uint32_t p, enum change_kind k
 		if (!same)
 			change->params = random_params(c);
 		break;
+	case CHANGE_SOCKETS:
+		change->tell = chance_of(c, 700);
+		random_numbers(c, sim_pool(sim, p), &change->params);
+		break;
 	case CHANGE_UPDATE:
 		random_numbers(c, sim_pool(sim, p), &change->params);
 		break;
@@ -205,11 +209,11 @@ static inline void random_change(struct sim *sim, uint32_t p, enum change_kind k
 
 static inline enum change_kind random_kind(struct chance *c)
 {
-	static const enum change_kind kinds[] = {CHANGE_ROLL,  CHANGE_ROLL,   CHANGE_SCALE,
-						 CHANGE_SLOT,  CHANGE_UPDATE, CHANGE_NONE,
-						 CHANGE_REMOVE};
+	static const enum change_kind kinds[] = {CHANGE_ROLL,	CHANGE_ROLL,	CHANGE_SCALE,
+						 CHANGE_SLOT,	CHANGE_UPDATE,	CHANGE_NONE,
+						 CHANGE_REMOVE, CHANGE_SOCKETS, CHANGE_SOCKETS};
 
-	return kinds[chance_below(c, 7)];
+	return kinds[chance_below(c, 9)];
 }
 
 static inline void random_add(struct sim *sim)

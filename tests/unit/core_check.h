@@ -207,6 +207,7 @@ static inline bool check_starts_any(const struct check_pool *entry)
 		return entry->change.params.workers > entry->size || entry->state == POOL_STOPPED;
 	case CHANGE_NONE:
 	case CHANGE_UPDATE:
+	case CHANGE_SOCKETS:
 	case CHANGE_REMOVE:
 		break;
 	}
@@ -296,6 +297,8 @@ static inline void check_committed_pool(struct sim *sim, uint32_t p)
 		CHECK(sim, pool->state == POOL_RETIRING || pool->state == POOL_FREE);
 		return;
 	}
+	for (uint32_t w = 0; w < pool->capacity; w++) /* all who were asked have answered */
+		CHECK(sim, !pool->workers[w].asked);
 	CHECK(sim, check_same_params(&pool->params, &entry->change.params));
 	CHECK(sim, pool->size == entry->change.params.workers);
 	CHECK(sim, (pool->generation > entry->generation) ==
@@ -303,7 +306,8 @@ static inline void check_committed_pool(struct sim *sim, uint32_t p)
 	for (uint32_t s = 0; s < pool->size; s++) {
 		const struct worker *worker = sim_current(sim, p, s);
 
-		if (kind == CHANGE_UPDATE || (kind == CHANGE_SLOT && s != entry->change.slot) ||
+		if (kind == CHANGE_UPDATE || kind == CHANGE_SOCKETS ||
+		    (kind == CHANGE_SLOT && s != entry->change.slot) ||
 		    (kind == CHANGE_SCALE && s < entry->size && entry->state == POOL_ACTIVE))
 			continue;
 		CHECK(sim, worker != NULL && worker->state == WORKER_SERVING);

@@ -219,12 +219,18 @@ static inline void check_rollout(struct sim *sim, uint32_t p)
 	const struct transaction *transaction = &sim->instance->transaction;
 	bool part = transaction->state == TRANSACTION_ROLLING &&
 		    transaction->changes[p].kind != CHANGE_NONE;
-	uint32_t starting = 0, vacant = 0, held = 0, most = pool->params.max_processes;
+	uint32_t starting = 0, vacant = 0, held = 0, asked = 0, most = pool->params.max_processes;
 
 	CHECK(sim, part == (rollout->state != ROLLOUT_NONE));
 	CHECK(sim, rollout->state == ROLLOUT_WAITING || rollout->state == ROLLOUT_SETTLING ||
 		       (rollout->state == ROLLOUT_STARTING && rollout->vacant > 0) ||
-		       rollout->deadline == NEVER);
+		       rollout->state == ROLLOUT_TELLING || rollout->deadline == NEVER);
+	for (uint32_t w = 0; w < pool->capacity; w++)
+		asked += pool->workers[w].asked;
+	CHECK(sim, rollout->state == ROLLOUT_TELLING
+		       ? asked > 0 && asked == rollout->waiting &&
+			     sim->now <= rollout->deadline + check_of(sim)->late
+		       : asked == 0);
 	if (part && rollout->params.max_processes > most)
 		most = rollout->params.max_processes;
 	CHECK(sim, pool->state == POOL_FREE || pool->state == POOL_RETIRING ||
@@ -257,7 +263,8 @@ static inline void check_rollout(struct sim *sim, uint32_t p)
 	CHECK(sim, rollout->state != ROLLOUT_RELEASING || (held > 0 && held == rollout->waiting));
 	CHECK(sim, rollout->state == ROLLOUT_STARTING || rollout->state == ROLLOUT_RELEASING ||
 		       held == 0);
-	CHECK(sim, (rollout->state == ROLLOUT_DONE) == (rollout->cursor == rollout->end));
+	CHECK(sim, rollout->tell ||
+		       (rollout->state == ROLLOUT_DONE) == (rollout->cursor == rollout->end));
 }
 
 /* Is there anything under way that only time, or a worker's end, brings to its end? */

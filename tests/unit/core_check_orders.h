@@ -267,6 +267,18 @@ static inline void check_ready(struct sim *sim)
 		CHECK(sim, sim_pool(sim, p)->state != POOL_ACTIVE || sim_pool(sim, p)->ready_once);
 }
 
+/* Others, for who serves: when nothing else is in the way of the transaction. */
+static inline void check_other_sockets(struct sim *sim, const struct order *order)
+{
+	struct check_worker *entry = check_worker(sim, &order->worker);
+
+	CHECK(sim, check_of(sim)->rolling && entry->serial == order->worker.serial);
+	CHECK(sim, check_of(sim)->pools[order->worker.pool].change.kind == CHANGE_SOCKETS);
+	CHECK(sim, check_of(sim)->pools[order->worker.pool].change.tell);
+	CHECK(sim, entry->state == WORKER_SERVING);
+	check_gate(sim);
+}
+
 /* Once in a life, and who does not answer serves from then on. */
 static inline void check_sockets(struct sim *sim, size_t n)
 {
@@ -276,6 +288,10 @@ static inline void check_sockets(struct sim *sim, size_t n)
 		      order[-1].to == WORKER_SERVING &&
 		      order[-1].worker.index == order->worker.index;
 
+	if (order->next) {
+		check_other_sockets(sim, order);
+		return;
+	}
 	CHECK(sim, entry->serial == order->worker.serial && !entry->sent);
 	CHECK(sim, serves || entry->state == WORKER_HELD);
 	entry->sent = true;

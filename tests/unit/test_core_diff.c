@@ -83,7 +83,24 @@ static void the_strongest_counts(void **state)
 	assert_string_equal(diff.changes[1].key, "workers");
 	assert_string_equal(diff.changes[2].key, "drain_timeout");
 	assert_true(DIFF_NONE < DIFF_UPDATE && DIFF_UPDATE < DIFF_SCALE &&
-		    DIFF_SCALE < DIFF_REPLACE && DIFF_REPLACE < DIFF_RESTART);
+		    DIFF_SCALE < DIFF_SOCKETS && DIFF_SOCKETS < DIFF_REPLACE &&
+		    DIFF_REPLACE < DIFF_RESTART);
+}
+
+/* Other sockets alone take no new workers where those that run can be told of them. */
+static void sockets_alone(void **state)
+{
+	static const enum diff_effect all[] = {DIFF_NONE,    DIFF_UPDATE,  DIFF_SCALE,
+					       DIFF_SOCKETS, DIFF_REPLACE, DIFF_RESTART};
+
+	(void)state;
+	for (int told = 0; told < 2; told++)
+		for (int resized = 0; resized < 2; resized++)
+			for (size_t n = 0; n < sizeof(all) / sizeof(all[0]); n++)
+				assert_int_equal(diff_settle(all[n], told, resized),
+						 all[n] != DIFF_SOCKETS ? all[n]
+						 : told && !resized	? DIFF_SOCKETS
+									: DIFF_REPLACE);
 }
 
 static void keys_on_one_side(void **state)
@@ -181,13 +198,10 @@ static void executables(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(the_same_is_no_change),
-	    cmocka_unit_test(each_effect),
-	    cmocka_unit_test(the_strongest_counts),
-	    cmocka_unit_test(keys_on_one_side),
-	    cmocka_unit_test(many_changes_are_counted),
-	    cmocka_unit_test(sets_of_names),
-	    cmocka_unit_test(executables),
+	    cmocka_unit_test(the_same_is_no_change), cmocka_unit_test(each_effect),
+	    cmocka_unit_test(the_strongest_counts),  cmocka_unit_test(sockets_alone),
+	    cmocka_unit_test(keys_on_one_side),	     cmocka_unit_test(many_changes_are_counted),
+	    cmocka_unit_test(sets_of_names),	     cmocka_unit_test(executables),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

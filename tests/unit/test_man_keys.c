@@ -61,6 +61,8 @@ static const char *effect_words(enum config_effect effect)
 		return "takes effect at once";
 	case CONFIG_EFFECT_SCALE:
 		return "starts or drains workers";
+	case CONFIG_EFFECT_SOCKETS:
+		return "replaces the workers, or tells them";
 	case CONFIG_EFFECT_REPLACE:
 		return "replaces the workers";
 	case CONFIG_EFFECT_RESTART:

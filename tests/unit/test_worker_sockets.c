@@ -259,7 +259,7 @@ static void count_event(struct handover *handover, enum handover_event event, ui
 
 static void test_sent(void **state)
 {
-	int fds[2] = {listening(), listening()}, fd = -7, admin, told = 0;
+	int fds[2] = {listening(), listening()}, fd = -7, admin, web, moved = listening(), told = 0;
 	struct handover *handover;
 	struct master master;
 
@@ -295,6 +295,27 @@ static void test_sent(void **state)
 	assert_int_equal(told, 2);
 	assert_int_equal(handover_socket(handover, "admin", 0, &fd), -EALREADY);
 	assert_int_equal(handover_has_socket(handover, "admin"), 1);
+	assert_int_equal(handover_has_listener(handover, admin), 1);
+	assert_int_equal(handover_has_listener(handover, fds[0]), 1);
+	assert_int_equal(handover_has_listener(handover, 0), 0);
+	assert_int_equal(handover_has_listener(handover, -1), 0);
+	assert_int_equal(handover_has_listener(NULL, admin), 0);
+	/* a name moves: two of that name */
+	master_say(&master, SOCKETS_MESSAGE("\"web\",\"web\",\"admin\""),
+		   (int[]){fds[0], moved, fds[1]}, 3);
+	assert_int_equal(handover_dispatch(handover), 0);
+	assert_int_equal(handover_socket(handover, "web", 0, &fd), 0);
+	assert_true(same_socket(fd, fds[0]));
+	assert_int_equal(handover_socket(handover, "web", 0, &web), 0);
+	assert_true(same_socket(web, moved));
+	assert_int_equal(handover_has_listener(handover, fd), 1);
+	master_say(&master, SOCKETS_MESSAGE("\"web\",\"admin\""), (int[]){moved, fds[1]}, 2);
+	assert_int_equal(handover_dispatch(handover), 0);
+	assert_int_equal(handover_has_listener(handover, fd), 0);
+	assert_int_equal(handover_has_listener(handover, web), 1);
+	assert_int_equal(handover_has_socket(handover, "web"), 1);
+	assert_int_equal(told, 4);
+	close(fd), close(web), close(moved);
 	/* another set: one has gone, one is new though of an old name */
 	master_say(&master, SOCKETS_MESSAGE("\"web\""), fds + 1, 1);
 	assert_int_equal(handover_dispatch(handover), 0);

@@ -2,7 +2,8 @@
 """channel-worker NOTES STEP...: a worker that talks over HANDOVER_CHANNEL by itself, step by step, and appends to the file
 NOTES what it was told: one JSON object a line, with our pid, slot, generation and the monotonic time. Steps: connect, hello (we will
 answer), ready, await:FILE, say:TEXT (a message as it is), send-fd:TEXT (with a descriptor), page:N (N in flight; again when it is asked
-for), notify:TEXT, sockets (waits for them), hear (one more message), accepting (the answer), serve (answers HTTP on them until it is told to drain), listen (notes
+for), notify:TEXT, sockets (waits for them), hear (one more message), accepting (the answer), serve (answers HTTP on them until it is told to drain; :silently: does
+not say that it has taken others), listen (notes
 messages until the end), exit:CODE, close, hang."""
 import array
 import json
@@ -54,24 +55,30 @@ def hear():
     message = json.loads(data)
     note(message["kind"], message=message, fds=len(fds))
     if message["kind"] == "sockets":
+        former = dict(sockets)
+        sockets.clear()
         sockets.update(zip(message["names"], (socket.socket(fileno=fd) for fd in fds)))
+        for sock in former.values():
+            sock.close()
         number = message["set"]
     elif message["kind"] == "inflight":
         say('{"version": 1, "kind": "inflight"}', [page(inflight)])
     return message
 
 
-def serve():
+def serve(silent):
     """Until SIGTERM; the queue's rest is answered, and then half a second of kept connections is not needed: we close each."""
-    poll = select.poll()
-    for sock in sockets.values():
-        poll.register(sock, select.POLLIN)
-    poll.register(wake_read, select.POLLIN)
-    poll.register(channel, select.POLLIN)
+    connected = True
     while True:
+        poll = select.poll()
+        for sock in [*sockets.values(), wake_read, *([channel] if connected else [])]:
+            poll.register(sock, select.POLLIN)
         ready = dict(poll.poll())
-        if channel.fileno() in ready and not hear():
-            poll.unregister(channel)
+        if connected and channel.fileno() in ready:
+            message = hear()
+            connected = bool(message)
+            if message and message["kind"] == "sockets" and not silent:
+                say('{"version": 1, "kind": "accepting", "set": %d}' % number)
         for sock in sockets.values():
             try:
                 connection, _ = sock.accept()
@@ -130,7 +137,7 @@ for step in steps:
     elif name == "hear":
         hear()
     elif name == "serve":
-        serve()
+        serve(value == "silently")
     elif name == "listen":
         while hear():
             pass

@@ -23,6 +23,7 @@ struct listener {
 	int fd;
 	char name[NAME_MAX_HERE];
 	struct evhttp_bound_socket *bound; /* NULL: not accepting yet */
+	bool leaves;			   /* the set has it no longer */
 };
 
 struct listeners {
@@ -161,8 +162,10 @@ static void listeners_write_names(struct listeners *listeners)
 
 	listeners->names[0] = '\0';
 	for (unsigned i = 0; i < listeners->count && used < sizeof(listeners->names); i++)
-		used += (size_t)snprintf(listeners->names + used, sizeof(listeners->names) - used,
-					 "%s%s", i > 0 ? " " : "", listeners->list[i].name);
+		if (!listeners->list[i].leaves)
+			used += (size_t)snprintf(listeners->names + used,
+						 sizeof(listeners->names) - used, "%s%s",
+						 used > 0 ? " " : "", listeners->list[i].name);
 }
 
 static void listeners_add(struct listeners *listeners, int fd, const char *name)
@@ -185,17 +188,38 @@ static int listener_check(int fd)
 	return accepts ? 0 : -EINVAL;
 }
 
-/* In a later set of sockets some may be missing. */
-static void listeners_drop(struct listeners *listeners)
+static void listeners_on_leave(evutil_socket_t fd, short what, void *arg)
 {
+	struct listeners *listeners = arg;
+
+	(void)fd;
+	(void)what;
 	for (unsigned i = 0; i < listeners->count;) {
-		if (handover_has_socket(listeners->handover, listeners->list[i].name)) {
+		if (!listeners->list[i].leaves) {
 			i++;
 			continue;
 		}
 		listener_close(listeners, &listeners->list[i]);
 		listeners->list[i] = listeners->list[--listeners->count];
 	}
+}
+
+/* In a later set of sockets some may be missing. Who is in their queues is still served: by the
+ * next turn of the loop they are empty (see rpc-worker-drain.c). */
+static void listeners_drop(struct listeners *listeners)
+{
+	static const struct timeval next_turn;
+	bool any = false;
+
+	for (unsigned i = 0; i < listeners->count; i++) {
+		struct listener *l = &listeners->list[i];
+
+		l->leaves = !handover_has_listener(listeners->handover, l->fd);
+		any = any || l->leaves;
+	}
+	if (any && event_base_once(listeners->base, -1, EV_TIMEOUT, listeners_on_leave, listeners,
+				   &next_turn) != 0)
+		listeners_on_leave(-1, 0, listeners);
 	listeners_write_names(listeners);
 }
 
