@@ -282,6 +282,29 @@ def test_what_a_worker_costs(handover, keys, each):
     assert len(quiet_counts(h).descriptors) == before + 3 * each
 
 
+@pytest.mark.parametrize("steps", [["connect"], ["connect", "hello"], ["connect", "hello", "ready"], ["connect", "hello", "ready", "sockets"],
+                                   ["connect", "hello", "ready", "sockets", "accepting"]], ids=" ".join)
+def test_killed_before_during_and_after_the_message(handover, steps):
+    """Also while the descriptors wait in its queue: nothing of them is left with the master, and the port is free at the end."""
+    h = handover()
+    port, flag = h.socket("web"), h.path("go")
+    channel_pool(h)
+    h.start()
+    old, had = h.pids(), quiet_counts(h).descriptors
+    h.section("pool:api", command=worker(h, *steps, f"note:{flag}", "hang"), min_ready="1h", progress_timeout="2h")
+    h.write()
+    h.signal(signal.SIGHUP)
+    here = h.wait(lambda: notes(h, flag), "it to come so far")[0]["pid"]
+    if "ready" in steps:
+        h.wait_log(rf"pid {here} is ready and waits for its sockets")
+    os.kill(here, signal.SIGKILL)
+    h.wait_log(rf"reload 2 failed: pool api slot 0 generation 2 pid {here} killed by SIGKILL")
+    assert h.pids() == old and call(port, "add", a=1, b=2)["sum"] == 3
+    assert len(quiet_counts(h).descriptors) == len(had)
+    h.stop()
+    assert is_refused(port)
+
+
 def test_a_stranger_is_turned_away(handover):
     h = handover()
     h.socket("web")

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """channel-worker NOTES STEP...: a worker that talks over HANDOVER_CHANNEL by itself, step by step, and appends to the file
 NOTES what it was told: one JSON object a line, with our pid, slot, generation and the monotonic time. Steps: connect, hello (we will
-answer), ready, await:FILE, say:TEXT (a message as it is), send-fd:TEXT (with a descriptor), page:N (N in flight; again when it is asked
+answer), ready, await:FILE, note:TEXT, say:TEXT (a message as it is), send-fd:TEXT (with a descriptor), page:N (N in flight; again when it is asked
 for), notify:TEXT, sockets (waits for them), hear (one more message), accepting (the answer), serve (answers HTTP on them until it is told to drain; :silently: does
 not say that it has taken others), listen (notes
 messages until the end), exit:CODE, close, hang."""
@@ -121,6 +121,8 @@ for step in steps:
     elif name == "await":
         while not os.path.exists(value):
             time.sleep(0.01)
+    elif name == "note":
+        note(value)
     elif name == "say":
         say(value)
     elif name == "send-fd":
