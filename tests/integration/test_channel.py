@@ -152,6 +152,7 @@ def test_a_worker_that_crashed_is_given_them_at_once(handover):
     port = h.socket("web")
     channel_pool(h, workers=2)
     h.start()
+    h.wait(lambda: len(notes(h, "sockets")) == 2, "both to have them")
     killed = h.pids()[0]
     os.kill(killed, signal.SIGKILL)
     h.wait(lambda: len(set(h.pids()) - {killed}) == 2, "its successor")
