@@ -1,4 +1,4 @@
-/* diff.c - what differs between two specifications, two sets of names, two files. */
+/* diff.c - what differs between two specifications, two sets of names. */
 #include "core/diff.h"
 
 #include <string.h>
@@ -79,26 +79,4 @@ size_t diff_names(const char *const *old_names, size_t n_old, const char *const 
 			ret_names[n++] =
 			    (struct diff_name){.name = new_names[i], .presence = DIFF_ADDED};
 	return n;
-}
-
-static bool diff_is_known(const struct diff_identity *identity)
-{
-	return identity->device != 0 || identity->inode != 0 || identity->size != 0 ||
-	       identity->mtime_ns != 0;
-}
-
-const char *diff_identity_change(const struct diff_identity *old_identity,
-				 const struct diff_identity *new_identity)
-{
-	bool was = diff_is_known(old_identity), is = diff_is_known(new_identity);
-
-	if (!was || !is)
-		return was == is ? NULL : is ? "appeared" : "gone";
-	if (old_identity->device != new_identity->device ||
-	    old_identity->inode != new_identity->inode)
-		return "replaced";
-	if (old_identity->size != new_identity->size ||
-	    old_identity->mtime_ns != new_identity->mtime_ns)
-		return "changed in place";
-	return NULL;
 }

@@ -1,5 +1,4 @@
-/* diff.h - what differs between two specifications, and whether an executable is still the same
- * file. Pure. */
+/* diff.h - what differs between two specifications. Pure. */
 #ifndef CORE_DIFF_H
 #define CORE_DIFF_H
 
@@ -60,16 +59,5 @@ struct diff_name {
  * one. ret_names has room for n_old + n_new; returns how many it got. */
 size_t diff_names(const char *const *old_names, size_t n_old, const char *const *new_names,
 		  size_t n_new, struct diff_name *ret_names);
-
-/* What a file is: enough to notice that it was replaced or changed. All zeros: not known. */
-struct diff_identity {
-	uint64_t device, inode, size;
-	int64_t mtime_ns;
-};
-
-/* NULL: the same (or both not known); else in words: "replaced" (another file), "changed in place",
- * "gone" (no longer known), "appeared" (was not known). */
-const char *diff_identity_change(const struct diff_identity *old_identity,
-				 const struct diff_identity *new_identity);
 
 #endif

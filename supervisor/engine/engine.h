@@ -20,6 +20,7 @@
 #include "engine/history.h"
 #include "engine/incidents.h"
 #include "system/config.h"
+#include "system/identity.h"
 #include "system/listener.h"
 #include "system/notify.h"
 #include "system/reap.h"
@@ -112,7 +113,7 @@ struct version {
 	struct config_ref *config;
 	const struct pool_spec *spec;
 	char *path; /* the executable, resolved */
-	struct diff_identity executable;
+	struct identity executable;
 	struct version_socket *sockets; /* spec->n_sockets of them */
 	bool change_user;
 	uid_t uid;

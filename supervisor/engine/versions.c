@@ -6,7 +6,6 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -158,20 +157,13 @@ static int version_set_user(struct version *version, struct buf *why)
 static int version_set_executable(struct version *version, struct buf *why)
 {
 	const struct pool_spec *spec = version->spec;
-	struct stat st;
 	int r = spawn_resolve(spec->argv[0], spec->working_directory, &version->path);
 
 	if (r < 0) {
 		buf_printf(why, "cannot execute '%s': %s", spec->argv[0], strerror(-r));
 		return r;
 	}
-	if (stat(version->path, &st) == 0)
-		version->executable = (struct diff_identity){
-		    .device = st.st_dev,
-		    .inode = st.st_ino,
-		    .size = (uint64_t)st.st_size,
-		    .mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec,
-		};
+	identity_read_path(version->path, &version->executable);
 	return 0;
 }
 
@@ -405,7 +397,7 @@ enum diff_effect version_compare(const struct version *running, const struct ver
 	size_t n_old, n_new;
 	cleanup_free struct diff_item *old_items = version_items(running, &n_old);
 	cleanup_free struct diff_item *new_items = version_items(wanted, &n_new);
-	const char *moved = diff_identity_change(&running->executable, &wanted->executable);
+	const char *moved = identity_change(&running->executable, &wanted->executable);
 	bool told_sockets = false;
 	struct diff diff;
 
