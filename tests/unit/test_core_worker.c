@@ -4,7 +4,7 @@
 
 /* Whoever adds a state or an event has to say here what is to follow in every cell. */
 _Static_assert(WORKER_STATE_COUNT == 7, "a new state needs rows in lives[]");
-_Static_assert(WORKER_EVENT_COUNT == 17, "a new event needs a cell in every row of lives[]");
+_Static_assert(WORKER_EVENT_COUNT == 18, "a new event needs a cell in every row of lives[]");
 
 /*
  * What each event brings, in each state (and in each condition that makes a difference): the
