@@ -6,7 +6,6 @@
 
 #include "base/fd.h"
 #include "base/parse.h"
-#include "engine/adapt.h"
 #include "engine/ask.h"
 #include "engine/launch.h"
 #include "engine/proc.h"
@@ -31,27 +30,15 @@ static void command_exited(evutil_socket_t fd, short what, void *arg)
 		   reap_describe(&status, text, sizeof(text)));
 }
 
-/* The command sees its worker's environment, without what belongs to the worker's process alone. */
 static char **command_environment(const struct proc *proc)
 {
-	size_t places[2], n_places, n = 0;
-	char **all = launch_environment(proc, places, &n_places);
-	char **env;
+	char **env = launch_command_environment(proc, 1);
+	size_t n = 0;
 
-	for (n = 0; all != NULL && all[n] != NULL; n++)
-		;
-	env = all != NULL ? calloc(n + 2, sizeof(*env)) : NULL;
-	n = 0;
-	for (size_t i = 0; env != NULL && all[i] != NULL; i++) {
-		if (strncmp(all[i], "LISTEN_", 7) == 0 ||
-		    strncmp(all[i], "NOTIFY_SOCKET=", 14) == 0 ||
-		    strncmp(all[i], "WATCHDOG_", 9) == 0 || adapt_is_private(all[i]))
-			continue;
-		env[n++] = strdup(all[i]);
-	}
+	while (env != NULL && env[n] != NULL)
+		n++;
 	if (env != NULL && asprintf(&env[n], "HANDOVER_WORKER_PID=%d", (int)proc->pid) == -1)
 		env[n] = NULL;
-	launch_free_environment(all);
 	return env;
 }
 

@@ -41,6 +41,9 @@ void launch_sweep(struct engine *engine);
  */
 char **launch_environment(const struct proc *proc, size_t pid_variables[static 2],
 			  size_t *ret_n_pid_variables);
+/* The same for a command about that worker: without what belongs to the worker's process alone, and
+ * with room for so many more. NULL: no memory. */
+char **launch_command_environment(const struct proc *proc, size_t more);
 void launch_free_environment(char **environment);
 /* Sockets that its workers are born with: those of the configuration; and with the probe socket. */
 size_t launch_inherited(const struct pool_spec *spec);

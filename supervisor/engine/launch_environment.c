@@ -230,6 +230,33 @@ char **launch_environment(const struct proc *proc, size_t pid_variables[static 2
 	return list.words;
 }
 
+static bool launch_is_private(const char *variable)
+{
+	return strncmp(variable, "LISTEN_", 7) == 0 ||
+	       strncmp(variable, "NOTIFY_SOCKET=", 14) == 0 ||
+	       strncmp(variable, "WATCHDOG_", 9) == 0 || adapt_is_private(variable);
+}
+
+char **launch_command_environment(const struct proc *proc, size_t more)
+{
+	size_t places[2], n_places, n = 0, kept = 0;
+	char **all = launch_environment(proc, places, &n_places);
+	char **env;
+
+	for (n = 0; all != NULL && all[n] != NULL; n++)
+		;
+	env = all != NULL ? calloc(n + more + 1, sizeof(*env)) : NULL;
+	for (size_t i = 0; env != NULL && i < n; i++)
+		if (!launch_is_private(all[i])) {
+			env[kept++] = all[i];
+			all[i] = NULL;
+		}
+	for (size_t i = 0; i < n; i++)
+		free(all[i]); /* those that were not taken */
+	free(all);
+	return env;
+}
+
 void launch_free_environment(char **environment)
 {
 	for (size_t n = 0; environment != NULL && environment[n] != NULL; n++)
