@@ -62,7 +62,7 @@ _handover_operand() {
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		;;
 	help/0)
-		_handover_offer "status why history list logs events reload restart scale stop out-of-service signal dump sockets exec check help" "$cur"
+		_handover_offer "status why history list logs events reload promote abort restart scale stop out-of-service signal dump sockets exec check help" "$cur"
 		;;
 	esac
 }
@@ -78,7 +78,8 @@ _handover_options() {
 	exec) echo "--move $instance" ;;
 	logs | events) echo "--follow --json $instance" ;;
 	reload) echo "--changed $change" ;;
-	restart | scale) echo "$change" ;;
+	promote | restart | scale) echo "$change" ;;
+	abort) echo "--verbose --quiet --json $instance" ;;
 	stop) echo "--now --verbose --quiet --json $instance" ;;
 	out-of-service | signal | dump) echo "--quiet --json $instance" ;;
 	check) echo "--syntax $instance" ;;

@@ -184,6 +184,8 @@ static void read_reload(const json_t *reload, struct api_status *status)
 	status->reload_state = get_text(reload, "state");
 	status->reload_id = get_number(reload, "id", -1);
 	status->reload_elapsed_s = get_real(reload, "elapsed_s", 0);
+	status->reload_held_s = get_real(reload, "held_s", -1);
+	status->reload_held_until = get_text(reload, "held_until");
 	status->reload_pools = room(list, sizeof(*status->reload_pools), &status->n_reload_pools);
 	for (size_t i = 0; i < status->n_reload_pools; i++) {
 		const json_t *item = json_array_get(list, i);

@@ -121,6 +121,8 @@ struct api_status {
 	const char *reload_kind, *reload_by, *reload_state;
 	long reload_id;
 	double reload_elapsed_s;
+	double reload_held_s; /* -1: it is not held */
+	const char *reload_held_until;
 	struct api_reload_pool *reload_pools;
 	size_t n_reload_pools;
 	struct api_result *last_reload; /* NULL: there was none */

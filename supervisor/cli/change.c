@@ -140,8 +140,11 @@ int change_run(struct change *change, struct cli *cli, const char *path, const s
 {
 	cleanup_free char *body = api_write_ask(ask);
 
-	*change =
-	    (struct change){.cli = cli, .what = what, .signal_fd = -1, .raw.max = CLIENT_LINE_MAX};
+	*change = (struct change){.cli = cli,
+				  .what = what,
+				  .signal_fd = -1,
+				  .raw.max = CLIENT_LINE_MAX,
+				  .wanted = "committed"};
 	progress_begin(&change->progress, &cli->out, mode_of(cli), what);
 	change->progress.verbose = cli->options.verbose;
 	change->progress.ending = strcmp(path, "/v1/stop") == 0;
@@ -266,7 +269,10 @@ int change_report(struct change *change)
 				  change->what, cli_hint(cli, "status", &hint));
 		return code != CLI_DONE ? code : CLI_FAILED;
 	}
-	code = strcmp(result->result, "committed") == 0 ? CLI_DONE : CLI_FAILED;
+	/* one that is held has done all that it was to do: the rest is up to a person */
+	code = strcmp(result->result, change->wanted) == 0 || strcmp(result->result, "held") == 0
+		   ? CLI_DONE
+		   : CLI_FAILED;
 	if (code == CLI_FAILED && is_config_wrong(change))
 		code = CLI_CONFIG_WRONG;
 	if (cli->options.json) {

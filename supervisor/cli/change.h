@@ -22,6 +22,7 @@ struct change {
 	struct progress progress;
 	bool heard;		  /* the instance has begun to answer */
 	struct api_result result; /* root NULL: none came */
+	const char *wanted;	  /* the result that is success: "committed" */
 	struct buf raw;		  /* the result as it came, for --json */
 	int signal_fd;
 	int signal; /* that ended the waiting, 0: none */

@@ -42,6 +42,28 @@ int cmd_reload(struct cli *cli)
 	return change(cli, "/v1/reload", &ask, what.data);
 }
 
+int cmd_promote(struct cli *cli)
+{
+	struct api_ask ask = API_ASK_NOTHING;
+
+	return change(cli, "/v1/reload/promote", &ask, "promotion");
+}
+
+int cmd_abort(struct cli *cli)
+{
+	struct api_ask ask = API_ASK_NOTHING;
+	struct change change;
+	int code;
+
+	ask.progress = !cli->options.json;
+	code = change_run(&change, cli, "/v1/reload/abort", &ask, "abort");
+	change.wanted = "aborted";
+	if (code == CLI_DONE)
+		code = change_report(&change);
+	change_free(&change);
+	return code;
+}
+
 int cmd_restart(struct cli *cli)
 {
 	struct api_ask ask = API_ASK_NOTHING;

@@ -113,12 +113,18 @@ static void add_reload(const struct term *term, const struct api_status *status,
 		   status->reload_kind[0] != '\0' ? status->reload_kind : "reload",
 		   status->reload_id);
 	buf_printf(&text, "%s for %s", status->reload_state,
-		   text_duration(status->reload_elapsed_s, elapsed));
+		   text_duration(status->reload_held_s >= 0 ? status->reload_held_s
+							    : status->reload_elapsed_s,
+				 elapsed));
 	for (size_t i = 0; i < status->n_reload_pools; i++) {
 		const struct api_reload_pool *pool = &status->reload_pools[i];
 
 		buf_printf(&text, "%s %s %ld/%ld ready", i > 0 ? "," : ":", pool->name, pool->ready,
 			   pool->total);
+	}
+	if (status->reload_held_s >= 0) {
+		buf_add_str(&text, "; promote or abort before ");
+		text_add_time(&text, status->reload_held_until, false, true);
 	}
 	if (status->reload_by[0] != '\0')
 		buf_printf(&text, "; asked by %s", status->reload_by);

@@ -119,6 +119,32 @@ const struct command commands[] = {
      .needs_instance = true,
      .unbounded = true,
      .run = cmd_reload},
+    {.name = "promote",
+     .operands = "",
+     .summary = "go on with a reload that is held",
+     .help = "Where a pool has 'canary_hold = yes', a reload stops when its first workers, the\n"
+	     "canaries, have been found good: it is held, and they serve beside the old ones\n"
+	     "until somebody decides. This lets it go on with all other workers, and waits for\n"
+	     "its end, as reload does. 'canary_hold_timeout' aborts one that is forgotten.\n"
+	     "\n"
+	     "  handover status                 is one held, and until when?\n"
+	     "  handover promote\n",
+     .options = CHANGE,
+     .needs_instance = true,
+     .unbounded = true,
+     .run = cmd_promote},
+    {.name = "abort",
+     .operands = "",
+     .summary = "undo a reload that is held, or runs",
+     .help = "New workers are let go, and the old ones serve on; what was replaced already goes\n"
+	     "back to the old version. Exit status 0 means that it was undone; who asked for\n"
+	     "the reload is told that it was aborted.\n"
+	     "\n"
+	     "  handover abort\n",
+     .options = OPTIONS_INSTANCE | OPTION_JSON | OPTION_QUIET | OPTION_VERBOSE,
+     .needs_instance = true,
+     .unbounded = true,
+     .run = cmd_abort},
     {.name = "restart",
      .operands = "POOL[/SLOT]",
      .summary = "replace workers by new ones of the same version",

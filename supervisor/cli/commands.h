@@ -45,6 +45,8 @@ int cmd_events(struct cli *cli);
 int cmd_why(struct cli *cli);
 int cmd_history(struct cli *cli);
 int cmd_reload(struct cli *cli);
+int cmd_promote(struct cli *cli);
+int cmd_abort(struct cli *cli);
 int cmd_restart(struct cli *cli);
 int cmd_scale(struct cli *cli);
 int cmd_stop(struct cli *cli);

@@ -50,12 +50,11 @@ static bool is_serious(const struct api_event *event)
 /* The ends of a reload are told by its result. */
 static bool is_worth_telling(const struct progress *progress, const struct api_event *event)
 {
-	static const char *const ends[] = {"reload-committed", "reload-failed"};
-	static const char *const milestones[] = {"reload-queued",    "reload-started",
-						 "rollout-batch",    "worker-ready",
-						 "instance-ready",   "instance-stopping",
-						 "instance-stopped", "socket-opened",
-						 "socket-closed",    "scaled"};
+	static const char *const ends[] = {"reload-committed", "reload-failed", "reload-held"};
+	static const char *const milestones[] = {
+	    "reload-queued",  "reload-started",	   "rollout-batch",    "worker-ready",
+	    "instance-ready", "instance-stopping", "instance-stopped", "socket-opened",
+	    "socket-closed",  "canary-serving",	   "canary-good",      "scaled"};
 	static const char *const leaving[] = {"worker-exited", "reload-drained"};
 
 	if (is_in(event->event, ends, ARRAY_LEN(ends)))

@@ -4,11 +4,12 @@
 #include <string.h>
 
 #include "core/reload.h"
+#include "core/rollout.h"
 
 void instance_init(struct instance *instance, uint64_t seed)
 {
 	memset(instance, 0, sizeof(*instance));
-	instance->deadline = USEC_INFINITY;
+	instance->deadline = instance->transaction.deadline = USEC_INFINITY;
 	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
 		instance->pools[p].index = p;
 		instance->pools[p].free = CORE_NONE;
@@ -53,6 +54,8 @@ usec_t instance_deadline(const struct instance *instance)
 {
 	usec_t nearest = instance->deadline;
 
+	if (instance->transaction.deadline < nearest)
+		nearest = instance->transaction.deadline;
 	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
 		usec_t deadline = instance->pools[p].capacity > 0
 				      ? pool_deadline(&instance->pools[p])
@@ -253,6 +256,16 @@ void instance_step(struct instance *instance, const struct core_event *event, us
 		break;
 	case EVENT_PREPARE_FAILED:
 		reload_prepare_failed(instance, plan);
+		break;
+	case EVENT_CANARY_CHECKED:
+		rollout_checked(&instance->pools[event->worker.pool], event->number, !event->failed,
+				plan);
+		break;
+	case EVENT_PROMOTE:
+		reload_promote(instance, &event->request, plan);
+		break;
+	case EVENT_ABORT:
+		reload_abort(instance, &event->request, now, plan);
 		break;
 	case EVENT_STOP:
 		instance_stop(instance, event->failed, now, plan);

@@ -24,13 +24,20 @@ enum instance_state {
 	INSTANCE_STOPPED,   /* nothing is left */
 };
 
-enum transaction_state { TRANSACTION_NONE, TRANSACTION_PREPARING, TRANSACTION_ROLLING };
+enum transaction_state {
+	TRANSACTION_NONE,
+	TRANSACTION_PREPARING,
+	TRANSACTION_ROLLING,
+	TRANSACTION_HELD, /* all canaries are good: a person decides */
+};
 
 struct transaction {
 	enum transaction_state state;
 	uint64_t number; /* of the present or last one */
 	bool start;	 /* it is the first start */
 	bool gate_open;
+	bool promoted;	 /* somebody decided for it: it is not held again */
+	usec_t deadline; /* TRANSACTION_HELD: it is undone then; else USEC_INFINITY */
 	struct pool_change changes[CORE_POOLS_MAX];
 };
 

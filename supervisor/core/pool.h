@@ -41,6 +41,7 @@ enum rollout_state {
 	ROLLOUT_RELEASING, /* all of the batch are ready and were sent their sockets: not all of
 			      them accept yet */
 	ROLLOUT_SETTLING,  /* all of the batch are ready; watched for min_ready */
+	ROLLOUT_CHECKING,  /* the canaries were watched, and a command is asked about them */
 	ROLLOUT_GATED,	   /* the first batch is settled; the other pools are not */
 	ROLLOUT_TELLING, /* those that serve were sent other sockets: not all of them have answered
 			  */
@@ -54,6 +55,8 @@ struct rollout {
 	struct pool_params params; /* of the new generation */
 	uint32_t generation;
 	uint32_t old_size;
+	uint32_t canary; /* slots of the first batch, which is judged; 0: as any other */
+	uint64_t check;	 /* number of the last question to the command */
 	enum pool_state old_state;
 	uint32_t begin, end;	    /* slots concerned */
 	uint32_t cursor, batch_end; /* slots of the batch; those before cursor are promoted */
@@ -91,6 +94,7 @@ struct pool {
 	bool restores;	    /* more slots are to be put back, when others are through */
 	bool starved;	    /* an entry was wanted and there was none: give memory */
 	bool give_up;	    /* on_crash_loop = exit */
+	uint64_t checks;    /* questions to canary_check so far */
 	uint64_t epoch;	    /* copy of the instance's */
 	uint64_t seed;
 	struct rollout rollout;

@@ -6,8 +6,8 @@
 
 #include "core/rollout.h"
 
-static void reload_tell(const struct instance *instance, enum order_kind kind, enum cause cause,
-			const struct worker_ref *culprit, struct plan *plan)
+void reload_tell(const struct instance *instance, enum order_kind kind, enum cause cause,
+		 const struct worker_ref *culprit, struct plan *plan)
 {
 	struct order order = {
 	    .kind = kind,
@@ -86,16 +86,16 @@ void reload_prepare_failed(struct instance *instance, struct plan *plan)
 	reload_next(instance, plan);
 }
 
-static bool reload_concerns(const struct instance *instance, uint32_t p)
+bool reload_concerns(const struct instance *instance, uint32_t p)
 {
 	return instance->transaction.changes[p].kind != CHANGE_NONE;
 }
 
-static void reload_fail(struct instance *instance, enum result result, enum cause cause,
-			const struct worker_ref *culprit, bool restore, usec_t now,
-			struct plan *plan)
+void reload_fail(struct instance *instance, enum result result, enum cause cause,
+		 const struct worker_ref *culprit, bool restore, usec_t now, struct plan *plan)
 {
 	instance->transaction.state = TRANSACTION_NONE;
+	instance->transaction.deadline = USEC_INFINITY;
 	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++)
 		if (reload_concerns(instance, p))
 			rollout_undo(&instance->pools[p], restore, now, plan);
@@ -185,7 +185,8 @@ static bool reload_has_failed(struct instance *instance, usec_t now, struct plan
 
 bool reload_advance(struct instance *instance, usec_t now, struct plan *plan)
 {
-	if (instance->transaction.state != TRANSACTION_ROLLING)
+	if (instance->transaction.state != TRANSACTION_ROLLING &&
+	    instance->transaction.state != TRANSACTION_HELD)
 		return false;
 	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++)
 		if (reload_concerns(instance, p)) {
@@ -196,11 +197,20 @@ bool reload_advance(struct instance *instance, usec_t now, struct plan *plan)
 		return instance->transaction.start;
 	if (reload_time_is_due(instance, now))
 		return false; /* it may be a successor's: nobody drains for one that hangs */
+	if (instance->transaction.state == TRANSACTION_HELD) {
+		reload_held_time(instance, now, plan);
+		return false;
+	}
 	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++)
 		if (reload_concerns(instance, p))
 			rollout_settle(&instance->pools[p], now, plan);
-	if (!instance->transaction.gate_open && reload_all(instance, false))
+	if (!instance->transaction.gate_open && reload_all(instance, false)) {
+		if (reload_waits_for_a_person(instance)) {
+			reload_hold(instance, now, plan);
+			return false;
+		}
 		reload_open_gates(instance, now, plan);
+	}
 	if (reload_all(instance, true)) {
 		reload_commit(instance, now, plan);
 		reload_next(instance, plan);
@@ -233,7 +243,8 @@ void reload_caller_gone(struct instance *instance, uint64_t id, usec_t now, stru
 
 void reload_end(struct instance *instance, usec_t now, struct plan *plan)
 {
-	if (instance->transaction.state == TRANSACTION_ROLLING)
+	if (instance->transaction.state == TRANSACTION_ROLLING ||
+	    instance->transaction.state == TRANSACTION_HELD)
 		reload_fail(instance, RESULT_STOPPING, CAUSE_STOPPING, NULL, false, now, plan);
 	else if (instance->transaction.state == TRANSACTION_PREPARING)
 		reload_give_up(instance, RESULT_STOPPING, CAUSE_STOPPING, plan);

@@ -10,6 +10,11 @@
 void reload_start(struct instance *instance, const struct pool_change *changes, usec_t now,
 		  struct plan *plan);
 void reload_request(struct instance *instance, const struct request *request, struct plan *plan);
+/* The transaction that is held goes on, and its end is this request's answer. */
+void reload_promote(struct instance *instance, const struct request *request, struct plan *plan);
+/* The transaction that is held, or runs, is undone: for this request that is success. */
+void reload_abort(struct instance *instance, const struct request *request, usec_t now,
+		  struct plan *plan);
 void reload_caller_gone(struct instance *instance, uint64_t id, usec_t now, struct plan *plan);
 void reload_prepared(struct instance *instance, const struct pool_change *changes, usec_t now,
 		     struct plan *plan);

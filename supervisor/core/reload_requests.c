@@ -56,7 +56,7 @@ void reload_next(struct instance *instance, struct plan *plan)
 	}
 	instance->transaction.state = TRANSACTION_PREPARING;
 	instance->transaction.number++;
-	instance->transaction.start = false;
+	instance->transaction.start = instance->transaction.promoted = false;
 	plan_add(plan, &(struct order){.kind = ORDER_PREPARE,
 				       .number = instance->transaction.number,
 				       .id = join});
@@ -76,7 +76,7 @@ static bool reload_is_waiting(const struct instance *instance, const struct requ
 
 /* A place for it. The last one is kept for requests in the background: there is nobody whom we
  * could tell to come again. */
-static struct pending *reload_place(struct instance *instance, const struct request *request)
+struct pending *reload_place(struct instance *instance, const struct request *request)
 {
 	struct pending *place = NULL;
 	size_t free_places = 0;
@@ -96,6 +96,10 @@ void reload_request(struct instance *instance, const struct request *request, st
 
 	if (instance_is_stopping(instance)) {
 		reload_answer(instance, request, RESULT_STOPPING, CAUSE_STOPPING, plan);
+		return;
+	}
+	if (instance->transaction.state == TRANSACTION_HELD) {
+		reload_answer(instance, request, RESULT_REFUSED, CAUSE_NONE, plan);
 		return;
 	}
 	if (request->id == 0 && reload_is_waiting(instance, request))

@@ -86,6 +86,11 @@ void rollout_begin(struct pool *pool, const struct pool_change *change, usec_t n
 	    .tell = change->kind == CHANGE_SOCKETS && change->tell,
 	};
 	rollout_set_range(pool, change);
+	/* the same version again needs no proof, and where nobody serves there is nothing to lose
+	 */
+	if (change->kind == CHANGE_ROLL && change->reason == END_RELOAD &&
+	    rollout->old_state == POOL_ACTIVE && rollout->params.max_surge > 0)
+		rollout->canary = rollout->params.canary;
 	if (pool->state == POOL_STOPPED && rollout->end > rollout->begin)
 		pool->state = POOL_ACTIVE;
 	rollout_take_over(pool, now, plan);
@@ -157,10 +162,12 @@ static uint32_t rollout_batch_end(const struct pool *pool, struct allowance left
 				  uint32_t *ret_first)
 {
 	const struct rollout *rollout = &pool->rollout;
-	uint32_t s = rollout->cursor;
+	uint32_t s = rollout->cursor, end = rollout->end;
 	bool first;
 
-	for (*ret_first = 0; s < rollout->end && rollout_allows(pool, s, &left, &first); s++)
+	if (rollout_is_canary(pool) && rollout->canary < end - s)
+		end = s + rollout->canary;
+	for (*ret_first = 0; s < end && rollout_allows(pool, s, &left, &first); s++)
 		*ret_first += first;
 	return s;
 }
@@ -242,9 +249,13 @@ static void rollout_turn(struct pool *pool, usec_t now, struct plan *plan)
 }
 
 /* All of the batch serve. */
-static void rollout_watch(struct rollout *rollout, usec_t now)
+static void rollout_serves(struct pool *pool, usec_t now, struct plan *plan)
 {
-	rollout_set_state(rollout, ROLLOUT_SETTLING, usec_add(now, rollout->params.min_ready));
+	usec_t watch = rollout_watch(pool);
+
+	rollout_set_state(&pool->rollout, ROLLOUT_SETTLING, usec_add(now, watch));
+	if (rollout_is_canary(pool))
+		rollout_tell_canary(pool, ORDER_CANARY_SERVES, watch, plan);
 }
 
 static bool rollout_is_held(const struct pool *pool, uint32_t s)
@@ -264,7 +275,7 @@ static void rollout_release(struct pool *pool, usec_t now, struct plan *plan)
 	for (uint32_t s = rollout->cursor; s < end; s++)
 		rollout->waiting += rollout_is_held(pool, s);
 	if (rollout->waiting == 0) {
-		rollout_watch(rollout, now);
+		rollout_serves(pool, now, plan);
 		return;
 	}
 	rollout_set_state(rollout, ROLLOUT_RELEASING, USEC_INFINITY);
@@ -285,7 +296,7 @@ bool rollout_worker_ready(struct pool *pool, uint32_t s, usec_t now, struct plan
 	if (rollout->state == ROLLOUT_STARTING)
 		rollout_release(pool, now, plan);
 	else
-		rollout_watch(rollout, now);
+		rollout_serves(pool, now, plan);
 	return true;
 }
 
@@ -388,6 +399,8 @@ void rollout_seek_room(struct pool *pool, usec_t now, struct plan *plan)
 		rollout_fail(pool, CAUSE_NO_PROGRESS, NULL);
 	else if (rollout->state == ROLLOUT_STARTING)
 		rollout_fail(pool, CAUSE_STILL_DRAINS, NULL);
+	else if (rollout->state == ROLLOUT_CHECKING)
+		rollout_fail(pool, CAUSE_CHECK_TIMEOUT, NULL);
 }
 
 void rollout_settle(struct pool *pool, usec_t now, struct plan *plan)
@@ -396,7 +409,9 @@ void rollout_settle(struct pool *pool, usec_t now, struct plan *plan)
 
 	if (rollout->state != ROLLOUT_SETTLING || rollout->deadline > now)
 		return;
-	if (rollout->gate_open)
+	if (rollout_is_canary(pool))
+		rollout_judge(pool, now, plan);
+	else if (rollout->gate_open)
 		rollout_turn(pool, now, plan);
 	else
 		rollout_set_state(rollout, ROLLOUT_GATED, USEC_INFINITY);

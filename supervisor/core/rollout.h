@@ -24,11 +24,16 @@ void rollout_undo(struct pool *pool, bool restore, usec_t now, struct plan *plan
 
 /* Is there room by now for the batch that waits for it? Fails if there was none for too long. */
 void rollout_seek_room(struct pool *pool, usec_t now, struct plan *plan);
-/* Was the batch watched for min_ready? Then it is at the gate, or takes over. */
+/* Was the batch watched for long enough? Then it is at the gate, or takes over. */
 void rollout_settle(struct pool *pool, usec_t now, struct plan *plan);
 
 /* Have those that were told of other sockets answered in time? Fails if not. */
 void rollout_check_answers(struct pool *pool, usec_t now);
+
+/* What the command that was asked about the canaries says. A late answer means nothing. */
+void rollout_checked(struct pool *pool, uint64_t number, bool good, struct plan *plan);
+/* Is there a canary in it? */
+bool rollout_has_canary(const struct pool *pool);
 
 /* Called by pool.c: a worker that was told of other sockets has taken them (CAUSE_NONE), or will
  * not. */

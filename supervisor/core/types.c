@@ -86,6 +86,14 @@ const char *cause_name(enum cause cause)
 		return "has not taken its sockets";
 	case CAUSE_NO_PROGRESS:
 		return "no progress";
+	case CAUSE_CHECK:
+		return "check failed";
+	case CAUSE_CHECK_TIMEOUT:
+		return "check timed out";
+	case CAUSE_HOLD_TIMEOUT:
+		return "not decided in time";
+	case CAUSE_ABORTED:
+		return "aborted";
 	case CAUSE_CALLER_GONE:
 		return "caller gone";
 	case CAUSE_STOPPING:

@@ -66,6 +66,11 @@ struct pool_params {
 	uint32_t max_unavailable; /* most slots that are emptied before their successor starts; one
 				     of the two is 1 or more */
 	uint32_t max_processes;
+	uint32_t canary;    /* slots of a new version that are judged before any other; 0: none */
+	usec_t canary_time; /* for so long */
+	usec_t canary_check_timeout; /* of a command that is asked then; 0: there is none */
+	bool canary_hold;	     /* and then a person is */
+	usec_t canary_hold_timeout;
 	usec_t start_timeout;
 	usec_t ready_delay; /* ready = delay:T; USEC_INFINITY: readiness is told */
 	usec_t min_ready;
@@ -146,7 +151,10 @@ enum event_kind {
 	EVENT_PREPARE_FAILED, /* nothing was changed */
 	EVENT_STOP,	      /* failed: the exit code */
 	EVENT_STOP_NOW,
-	EVENT_QUEUES_EMPTY, /* nobody waits in the sockets' queues (after ORDER_REFUSE_NEW) */
+	EVENT_CANARY_CHECKED, /* worker.pool, number (of ORDER_CANARY_CHECK), failed */
+	EVENT_PROMOTE,	      /* request: the transaction that is held goes on */
+	EVENT_ABORT,	      /* request: the one that is held, or runs, is undone */
+	EVENT_QUEUES_EMPTY,   /* nobody waits in the sockets' queues (after ORDER_REFUSE_NEW) */
 };
 
 /* A wish that becomes a transaction: reload, restart or scale. What exactly is meant, the engine
@@ -166,6 +174,7 @@ struct core_event {
 	const struct pool_change
 	    *changes; /* CORE_POOLS_MAX of them, by the pool's place; read during the step only */
 	bool failed;
+	uint64_t number;
 };
 
 /* What became of a transaction or a request. */
@@ -176,21 +185,29 @@ enum result {
 	RESULT_ABORTED,	 /* its caller went away */
 	RESULT_STOPPING, /* the instance stops */
 	RESULT_BUSY,	 /* too many requests wait */
+	RESULT_HELD,	 /* its canaries are good; a person decides what becomes of it */
+	RESULT_REFUSED,	 /* a transaction is held: nothing else begins before it is decided */
+	RESULT_NOT_HELD, /* there is none that could be promoted, or aborted */
 };
+#define RESULT_COUNT (RESULT_NOT_HELD + 1)
 
 /* Why a transaction failed. */
 enum cause {
 	CAUSE_NONE,
-	CAUSE_PREPARE,	    /* before any worker was touched; the engine knows */
-	CAUSE_SPAWN,	    /* a new worker could not be started */
-	CAUSE_EXITED,	    /* a new worker ended */
-	CAUSE_NOT_READY,    /* a new worker was not ready in time */
-	CAUSE_WATCHDOG,	    /* a new worker hangs */
-	CAUSE_NOT_LIVE,	    /* a new worker fails its liveness probe */
-	CAUSE_OWN_WISH,	    /* a new worker said that it stops */
-	CAUSE_NOT_TAKEN,    /* a worker was told of other sockets, and has not taken them */
-	CAUSE_NO_PROGRESS,  /* progress_timeout: no room for new workers */
-	CAUSE_STILL_DRAINS, /* progress_timeout: a worker that had to go first is still there */
+	CAUSE_PREPARE,	     /* before any worker was touched; the engine knows */
+	CAUSE_SPAWN,	     /* a new worker could not be started */
+	CAUSE_EXITED,	     /* a new worker ended */
+	CAUSE_NOT_READY,     /* a new worker was not ready in time */
+	CAUSE_WATCHDOG,	     /* a new worker hangs */
+	CAUSE_NOT_LIVE,	     /* a new worker fails its liveness probe */
+	CAUSE_OWN_WISH,	     /* a new worker said that it stops */
+	CAUSE_NOT_TAKEN,     /* a worker was told of other sockets, and has not taken them */
+	CAUSE_NO_PROGRESS,   /* progress_timeout: no room for new workers */
+	CAUSE_STILL_DRAINS,  /* progress_timeout: a worker that had to go first is still there */
+	CAUSE_CHECK,	     /* canary_check said no */
+	CAUSE_CHECK_TIMEOUT, /* canary_check said nothing in time */
+	CAUSE_HOLD_TIMEOUT,  /* nobody decided in time */
+	CAUSE_ABORTED,	     /* somebody decided against it */
 	CAUSE_CALLER_GONE,
 	CAUSE_STOPPING,
 };
@@ -202,29 +219,35 @@ enum order_kind {
 	ORDER_SEND_SOCKETS, /* through the channel of worker. next: of the transaction's
 			       specification, and those that it leaves out */
 	ORDER_KILL,	    /* SIGKILL to the worker's whole tree */
-	ORDER_PREPARE,	  /* read, check, open; answer with EVENT_PREPARED or EVENT_PREPARE_FAILED;
-			     number, id: what the requests have in common (join) */
-	ORDER_COMMIT,	  /* transaction number: the new specifications are the current ones */
-	ORDER_UNDO,	  /* transaction number failed: cause, worker; close what was opened */
-	ORDER_ANSWER,	  /* request id: result, cause, worker; number */
+	ORDER_PREPARE, /* read, check, open; answer with EVENT_PREPARED or EVENT_PREPARE_FAILED;
+			  number, id: what the requests have in common (join) */
+	ORDER_COMMIT,  /* transaction number: the new specifications are the current ones */
+	ORDER_UNDO,    /* transaction number failed: cause, worker; close what was opened */
+	ORDER_ANSWER,  /* request id: result, cause, worker; number */
+	ORDER_CANARY_CHECK, /* ask the command of pool about the count workers from slot on; number:
+			       to be given back with its answer */
 	ORDER_REFUSE_NEW, /* stop, step 1: keep new clients out; EVENT_QUEUES_EMPTY when all queues
 			     are empty */
 	ORDER_CLOSE_SOCKETS, /* stop, last step: shut them down and close them */
 	ORDER_EXIT,	     /* nothing is left; failed */
 	/* to be told */
-	ORDER_STATE,	    /* worker went from -> to, reason, usec: how long it may take */
-	ORDER_SLOT_WAITS,   /* slot of pool is empty; the next start in usec (USEC_INFINITY: none);
-			       count crashes in a row */
-	ORDER_CRASH_LOOP,   /* slot of pool: count crashes in a row */
-	ORDER_RECOVERED,    /* slot of pool: serves long enough to forget its crashes */
-	ORDER_BATCH,	    /* rollout of pool: a batch of count slots begins at slot */
-	ORDER_PROMOTED,	    /* rollout of pool: the batch serves, its predecessors drain */
-	ORDER_POOL_READY,   /* every slot of pool served for the first time */
-	ORDER_POOL_GONE,    /* the pool's last worker is gone, and it is no longer configured: its
-			       place is free */
-	ORDER_LAME_DUCK,    /* a stop begins; usec until workers drain */
-	ORDER_DRAIN_BEGINS, /* a stop: workers are told now */
-	ORDER_READY,	    /* all pools served: once */
+	ORDER_STATE,	     /* worker went from -> to, reason, usec: how long it may take */
+	ORDER_SLOT_WAITS,    /* slot of pool is empty; the next start in usec (USEC_INFINITY: none);
+				count crashes in a row */
+	ORDER_CRASH_LOOP,    /* slot of pool: count crashes in a row */
+	ORDER_RECOVERED,     /* slot of pool: serves long enough to forget its crashes */
+	ORDER_BATCH,	     /* rollout of pool: a batch of count slots begins at slot */
+	ORDER_CANARY_SERVES, /* rollout of pool: the first count slots from slot on; judged for usec
+			      */
+	ORDER_CANARY_GOOD,   /* rollout of pool: nothing speaks against the new version */
+	ORDER_HELD,	     /* transaction number waits for a person, for usec at most */
+	ORDER_PROMOTED,	     /* rollout of pool: the batch serves, its predecessors drain */
+	ORDER_POOL_READY,    /* every slot of pool served for the first time */
+	ORDER_POOL_GONE,     /* the pool's last worker is gone, and it is no longer configured: its
+				place is free */
+	ORDER_LAME_DUCK,     /* a stop begins; usec until workers drain */
+	ORDER_DRAIN_BEGINS,  /* a stop: workers are told now */
+	ORDER_READY,	     /* all pools served: once */
 };
 
 struct order {

@@ -16,6 +16,7 @@ struct asking {
 	struct subscriber *subscriber; /* with progress */
 	uint64_t id;
 	bool progress;
+	bool aborts;   /* for it, an end is success */
 	bool answered; /* before engine_wish() returned */
 	bool wishing;  /* it has not returned yet */
 };
@@ -31,7 +32,11 @@ static int result_code(const struct outcome *outcome)
 	switch (outcome->result) {
 	case RESULT_COMMITTED:
 	case RESULT_DRAINED:
+	case RESULT_HELD:
 		return 200;
+	case RESULT_REFUSED:
+	case RESULT_NOT_HELD:
+		return 409;
 	case RESULT_FAILED:
 		return outcome->configuration ? 422 : 409;
 	case RESULT_ABORTED:
@@ -41,6 +46,13 @@ static int result_code(const struct outcome *outcome)
 		return 503;
 	}
 	return 500;
+}
+
+static int answer_code(const struct asking *asking, const struct outcome *outcome)
+{
+	if (outcome == NULL)
+		return 500;
+	return asking->aborts && outcome->result == RESULT_ABORTED ? 200 : result_code(outcome);
 }
 
 static void asking_answer(struct asking *asking, const struct outcome *outcome)
@@ -56,8 +68,7 @@ static void asking_answer(struct asking *asking, const struct outcome *outcome)
 		conn_send_all(asking->conn, &body);
 		conn_end(asking->conn);
 	} else {
-		conn_reply(asking->conn, outcome != NULL ? result_code(outcome) : 500, API_JSON,
-			   &body);
+		conn_reply(asking->conn, answer_code(asking, outcome), API_JSON, &body);
 	}
 }
 
@@ -181,7 +192,9 @@ static void post_wish(struct call *call, enum wish_kind kind, const char *pool)
 	else
 		conn_wait(call->conn, asking_gone, asking);
 	asking->wishing = true;
-	asking->id = engine_wish(call->engine, wish);
+	asking->aborts = kind == WISH_ABORT;
+	asking->id = kind == WISH_PROMOTE || kind == WISH_ABORT ? engine_decide(call->engine, wish)
+								: engine_wish(call->engine, wish);
 	asking->wishing = false;
 	if (asking->answered)
 		asking_free(asking);
@@ -192,6 +205,16 @@ static void post_wish(struct call *call, enum wish_kind kind, const char *pool)
 void api_post_reload(struct call *call)
 {
 	post_wish(call, WISH_RELOAD, call->ask.pool);
+}
+
+void api_post_promote(struct call *call)
+{
+	post_wish(call, WISH_PROMOTE, NULL);
+}
+
+void api_post_abort(struct call *call)
+{
+	post_wish(call, WISH_ABORT, NULL);
 }
 
 /* False: answered with 404. */

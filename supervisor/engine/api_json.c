@@ -190,8 +190,12 @@ const char *api_json_result_name(enum result result)
 		return "failed";
 	case RESULT_ABORTED:
 		return "aborted";
+	case RESULT_HELD:
+		return "held";
 	case RESULT_STOPPING:
 	case RESULT_BUSY:
+	case RESULT_REFUSED:
+	case RESULT_NOT_HELD:
 		return "refused";
 	}
 	return "failed";

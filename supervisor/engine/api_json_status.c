@@ -181,6 +181,8 @@ static const char *rollout_state_name(enum rollout_state state)
 		return "releasing";
 	case ROLLOUT_SETTLING:
 		return "settling";
+	case ROLLOUT_CHECKING:
+		return "checking";
 	case ROLLOUT_GATED:
 		return "gated";
 	case ROLLOUT_TELLING:
@@ -189,6 +191,15 @@ static const char *rollout_state_name(enum rollout_state state)
 		return "done";
 	}
 	return "?";
+}
+
+/* The first batch is watched for longer where it is a canary. */
+static const char *shown_state(const struct rollout *rollout)
+{
+	return rollout->state == ROLLOUT_SETTLING && rollout->canary > 0 &&
+		       rollout->cursor == rollout->begin
+		   ? "canary"
+		   : rollout_state_name(rollout->state);
 }
 
 static json_t *reload_pools(const struct engine *engine)
@@ -202,14 +213,15 @@ static json_t *reload_pools(const struct engine *engine)
 		if (engine->model->pools[p].state == POOL_FREE || rollout->state == ROLLOUT_NONE)
 			continue;
 		if (rollout->state == ROLLOUT_STARTING || rollout->state == ROLLOUT_RELEASING ||
-		    rollout->state == ROLLOUT_SETTLING || rollout->state == ROLLOUT_GATED)
+		    rollout->state == ROLLOUT_SETTLING || rollout->state == ROLLOUT_CHECKING ||
+		    rollout->state == ROLLOUT_GATED)
 			ready += rollout->batch_end - rollout->cursor - rollout->waiting;
-		json_array_append_new(pools, json_pack("{s:o, s:i, s:s, s:i, s:i}", "name",
-						       api_json_text(engine->pools[p].name),
-						       "generation", (int)rollout->generation,
-						       "state", rollout_state_name(rollout->state),
-						       "ready", (int)ready, "total",
-						       (int)(rollout->end - rollout->begin)));
+		json_array_append_new(pools,
+				      json_pack("{s:o, s:i, s:s, s:i, s:i}", "name",
+						api_json_text(engine->pools[p].name), "generation",
+						(int)rollout->generation, "state",
+						shown_state(rollout), "ready", (int)ready, "total",
+						(int)(rollout->end - rollout->begin)));
 	}
 	return pools;
 }
@@ -217,15 +229,27 @@ static json_t *reload_pools(const struct engine *engine)
 static json_t *status_reload(const struct engine *engine, usec_t now)
 {
 	const struct undertaking *undertaking = &engine->undertaking;
-	bool rolling = engine->model->transaction.state == TRANSACTION_ROLLING;
+	enum transaction_state state = engine->model->transaction.state;
+	json_t *reload;
 
 	if (!undertaking->running || undertaking->start)
 		return json_null();
-	return json_pack("{s:I, s:s, s:o, s:s, s:o, s:o}", "id", (json_int_t)undertaking->number,
-			 "kind", wish_kind_name(undertaking->kind), "by",
-			 api_json_text(undertaking->by), "state", rolling ? "rolling" : "preparing",
-			 "elapsed_s", api_json_seconds(usec_sub(now, undertaking->since)), "pools",
-			 reload_pools(engine));
+	reload = json_pack("{s:I, s:s, s:o, s:s, s:o, s:o}", "id", (json_int_t)undertaking->number,
+			   "kind", wish_kind_name(undertaking->kind), "by",
+			   api_json_text(undertaking->by), "state",
+			   state == TRANSACTION_HELD	  ? "held"
+			   : state == TRANSACTION_ROLLING ? "rolling"
+							  : "preparing",
+			   "elapsed_s", api_json_seconds(usec_sub(now, undertaking->since)),
+			   "pools", reload_pools(engine));
+	if (state == TRANSACTION_HELD) {
+		usec_t left = usec_sub(engine->model->transaction.deadline, now);
+
+		json_object_set_new(reload, "held_s",
+				    api_json_seconds(usec_sub(now, undertaking->held_since)));
+		json_object_set_new(reload, "held_until", api_json_time(clock_wall() + left));
+	}
+	return reload;
 }
 
 static unsigned count_queued(const struct instance *model)

@@ -30,6 +30,7 @@ struct ask;	 /* ask.c: a question to a worker */
 struct manager;	 /* manager.c: what we tell our service manager */
 struct cgroups;	 /* cgroups.c: the cgroup that was delegated to us */
 struct channel;	 /* channel.c: one worker's connection */
+struct canary;	 /* canary.c: the command that is asked about a pool's canaries */
 struct channels; /* channel.c: channel.sock */
 struct control;	 /* control.c: the API's listeners */
 struct givings;	 /* giving.c: sockets.sock, and who was given what */
@@ -214,6 +215,8 @@ struct pool_runtime {
 	uint32_t n_stores;
 	uint64_t stores_refused, stores_dead; /* descriptors */
 	usec_t stores_refused_logged;
+	struct canary *canary; /* NULL: nothing was asked in this transaction */
+	uint64_t canaries_good, canaries_bad;
 	usec_t cpu_ended;	    /* CPU time of workers that are gone, where that is known */
 	uint64_t drain_buckets[12]; /* histogram, see metrics.c: counts by upper bound */
 	uint64_t drain_count;
@@ -221,7 +224,13 @@ struct pool_runtime {
 };
 
 /* One wish of an operator: reload, restart, scale. Lives until its (last) answer. */
-enum wish_kind { WISH_RELOAD, WISH_RESTART, WISH_SCALE };
+enum wish_kind {
+	WISH_RELOAD,
+	WISH_RESTART,
+	WISH_SCALE,
+	WISH_PROMOTE, /* and this one: what becomes of a reload that is held */
+	WISH_ABORT,
+};
 
 /* What became of a wish: for the answer, the log and `last_reload`. All strings belong to it. */
 struct outcome {
@@ -288,7 +297,11 @@ struct undertaking {
 	bool settings; /* the supervisor's or sockets' own settings change */
 	struct buf remarks;
 	struct config_problems problems;
-	char *refusal; /* why it could not be prepared */
+	char *refusal;	      /* why it could not be prepared */
+	struct outcome *held; /* NULL: it is not held, and was not */
+	usec_t held_since;    /* 0: so, too */
+	usec_t hold_timeout;
+	char *decided_by; /* who has promoted or aborted it */
 	struct pool_change changes[CORE_POOLS_MAX];
 };
 
@@ -350,8 +363,8 @@ struct engine {
 	struct timeval look_turn; /* evidence.c: the loop's turn, and what it spent on looking */
 	usec_t look_spent;
 	uint64_t joins;
-	uint64_t outcomes[6];	 /* by enum result, reloads only */
-	usec_t last_reload_wall; /* when the last one ended; 0: none yet */
+	uint64_t outcomes[RESULT_COUNT]; /* reloads only */
+	usec_t last_reload_wall;	 /* when the last one ended; 0: none yet */
 	bool last_reload_good;
 	usec_t last_reload_duration;
 	struct manager *manager; /* NULL: nobody manages us */
@@ -426,6 +439,8 @@ const char *engine_pool_state_name(const struct engine *engine, uint32_t pool);
  * returns.
  */
 uint64_t engine_wish(struct engine *engine, struct wish *wish);
+/* What becomes of a reload that is held (or, WISH_ABORT, of one that runs): as engine_wish(). */
+uint64_t engine_decide(struct engine *engine, struct wish *wish);
 /* The caller went away: done() will not be called. */
 void engine_forget(struct engine *engine, uint64_t id);
 void engine_stop(struct engine *engine, bool now, const char *by);

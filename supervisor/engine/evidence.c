@@ -81,6 +81,9 @@ static enum start start_of_transaction(const struct undertaking *undertaking)
 		return START_RESTART;
 	case WISH_SCALE:
 		return START_SCALE;
+	case WISH_PROMOTE:
+	case WISH_ABORT:
+		break;
 	}
 	return START_OTHER;
 }

@@ -82,7 +82,9 @@ static enum manager_phase manager_phase(const struct engine *engine)
 		return MANAGER_STOPPING;
 	if (engine->manager->phase == MANAGER_STARTING && !manager_is_started(engine))
 		return MANAGER_STARTING;
-	return model->transaction.state != TRANSACTION_NONE && !model->transaction.start
+	/* one that is held has its answer: what comes of it is a person's matter */
+	return model->transaction.state != TRANSACTION_NONE &&
+		       model->transaction.state != TRANSACTION_HELD && !model->transaction.start
 		   ? MANAGER_RELOADING
 		   : MANAGER_RUNNING;
 }

@@ -1,6 +1,7 @@
 /* manager_text.c - the instance in one line. */
 #include <string.h>
 
+#include "engine/canary.h"
 #include "engine/manager.h"
 #include "engine/wishes.h"
 
@@ -84,7 +85,15 @@ static void describe_leaving(const struct census *census, struct buf *out)
 static void describe_outcome(const struct engine *engine, struct buf *out)
 {
 	const struct outcome *last = engine->last_outcome;
+	char until[32];
 
+	if (engine->model->transaction.state == TRANSACTION_HELD) {
+		buf_printf(out, "; %s %llu is held: promote or abort before %s",
+			   wish_kind_name(engine->undertaking.kind),
+			   (unsigned long long)engine->undertaking.number,
+			   canary_until(engine, until));
+		return;
+	}
 	if (engine->model->transaction.state != TRANSACTION_NONE) {
 		buf_printf(out, "; %s %llu runs", wish_kind_name(engine->undertaking.kind),
 			   (unsigned long long)engine->undertaking.number);

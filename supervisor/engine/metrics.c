@@ -74,6 +74,9 @@ static void add_reloads(struct buf *out, const struct engine *engine)
 	add_plain(out, "handover_reload_running", "gauge",
 		  "1 while a reload, restart or scaling runs.",
 		  engine->undertaking.running && !engine->undertaking.start);
+	add_plain(out, "handover_reload_held", "gauge",
+		  "1 while a reload waits for somebody to promote or abort it.",
+		  engine->model->transaction.state == TRANSACTION_HELD);
 	if (engine->last_reload_wall == 0)
 		return;
 	add_time(out, "handover_last_reload_timestamp_seconds", "When the last reload ended.",

@@ -131,6 +131,11 @@ static uint64_t figure_oom_kills(const struct engine *engine, uint32_t p, int wh
 	return engine->pools[p].oom_kills;
 }
 
+static uint64_t figure_canaries(const struct engine *engine, uint32_t p, int which)
+{
+	return which == 0 ? engine->pools[p].canaries_good : engine->pools[p].canaries_bad;
+}
+
 static uint64_t figure_escalations(const struct engine *engine, uint32_t p, int which)
 {
 	return which == 0 ? engine->pools[p].dumps : engine->pools[p].kills;
@@ -191,6 +196,12 @@ static const struct pool_family pool_families[] = {
      figure_probe_failures,
      "probe",
      {[PROBE_OF_READY] = "ready", [PROBE_OF_LIVE] = "live"}},
+    {"handover_canaries_total",
+     "counter",
+     "New versions of the pool that were judged by their first workers, by the judgement.",
+     figure_canaries,
+     "result",
+     {"good", "bad"}},
     {"handover_escalations_total",
      "counter",
      "Workers that were still there at the end of their budget, by what followed.",

@@ -7,6 +7,7 @@
 
 #include "base/parse.h"
 #include "engine/ask.h"
+#include "engine/canary.h"
 #include "engine/channel.h"
 #include "engine/events.h"
 #include "engine/evidence.h"
@@ -419,6 +420,18 @@ void orders_execute(struct engine *engine, const struct order *order)
 		break;
 	case ORDER_ANSWER:
 		wishes_answer(engine, order);
+		break;
+	case ORDER_CANARY_CHECK:
+		canary_check(engine, order);
+		break;
+	case ORDER_CANARY_SERVES:
+		canary_serves(engine, order);
+		break;
+	case ORDER_CANARY_GOOD:
+		canary_good(engine, order);
+		break;
+	case ORDER_HELD:
+		wishes_hold(engine, order);
 		break;
 	case ORDER_REFUSE_NEW:
 		sockets_refuse(engine);

@@ -5,6 +5,7 @@
 
 #include "base/fd.h"
 #include "base/parse.h"
+#include "engine/canary.h"
 #include "engine/events.h"
 #include "engine/output.h"
 #include "engine/proc.h"
@@ -23,6 +24,10 @@ const char *wish_kind_name(enum wish_kind kind)
 		return "restart";
 	case WISH_SCALE:
 		return "scale";
+	case WISH_PROMOTE:
+		return "promote";
+	case WISH_ABORT:
+		return "abort";
 	}
 	return "?";
 }
@@ -142,7 +147,47 @@ struct outcome *outcome_committed(struct engine *engine)
 	return outcome;
 }
 
+/* ---- a person is to decide ---- */
+
+static void outcome_canary(struct engine *engine, uint32_t p, struct buf *text)
+{
+	const struct pool *pool = &engine->model->pools[p];
+	uint32_t n = pool->rollout.batch_end - pool->rollout.begin;
+
+	buf_printf(text, "pool %s: %u canar%s of generation %u serve%s beside generation %u; ",
+		   engine->pools[p].name, n, n == 1 ? "y" : "ies", pool->rollout.generation,
+		   n == 1 ? "s" : "", pool->generation);
+}
+
+struct outcome *outcome_held(struct engine *engine)
+{
+	struct outcome *outcome = outcome_new(engine, RESULT_HELD);
+	struct buf text = {0};
+	char until[32];
+
+	if (outcome == NULL)
+		return NULL;
+	buf_printf(&text, "%s %llu is held: ", outcome_kind(&engine->undertaking),
+		   (unsigned long long)outcome->id);
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++)
+		if (engine->undertaking.changes[p].kind == CHANGE_ROLL &&
+		    engine->model->pools[p].rollout.canary > 0)
+			outcome_canary(engine, p, &text);
+	buf_printf(&text, "promote or abort it before %s, or it is aborted then",
+		   canary_until(engine, until));
+	outcome->message = text.data;
+	return outcome;
+}
+
 /* ---- failure ---- */
+
+/* Did it fail while canaries were being judged? */
+static bool outcome_is_canary(const struct engine *engine, const struct worker_ref *ref)
+{
+	const struct rollout *rollout = &engine->model->pools[ref->pool].rollout;
+
+	return rollout->canary > 0 && !rollout->gate_open;
+}
 
 static void outcome_blame(struct outcome *outcome, const struct proc *proc)
 {
@@ -178,7 +223,8 @@ static void outcome_tell_culprit(const struct proc *proc, enum cause cause, stru
 {
 	const struct pool_spec *spec = proc->version->spec;
 
-	buf_add_str(text, PROC_TEXT(proc));
+	buf_printf(text, "%s%s", PROC_TEXT(proc),
+		   outcome_is_canary(proc->engine, &proc->ref) ? ", a canary," : "");
 	switch (cause) {
 	case CAUSE_SPAWN:
 		buf_printf(text, " cannot be started: %s",
@@ -220,6 +266,10 @@ static void outcome_tell_culprit(const struct proc *proc, enum cause cause, stru
 	case CAUSE_PREPARE:
 	case CAUSE_NO_PROGRESS:
 	case CAUSE_STILL_DRAINS:
+	case CAUSE_CHECK:
+	case CAUSE_CHECK_TIMEOUT:
+	case CAUSE_HOLD_TIMEOUT:
+	case CAUSE_ABORTED:
 	case CAUSE_CALLER_GONE:
 	case CAUSE_STOPPING:
 		buf_printf(text, ": %s", cause_name(cause));
@@ -239,6 +289,25 @@ static void outcome_tell_mistakes(const struct config_problems *problems, struct
 		config_problem_print(&problems->list[i], text);
 		return;
 	}
+}
+
+/* What canary_check said of the canaries. */
+static void outcome_tell_check(struct engine *engine, const struct order *order,
+			       struct outcome *outcome, struct buf *text)
+{
+	uint32_t p = order->worker.pool;
+	const struct pool_params *params = &engine->undertaking.changes[p].params;
+	const char *answer;
+
+	outcome->lines.max = OUTPUT_TAIL_MAX;
+	answer = canary_answer(engine, p, &outcome->lines);
+	buf_printf(text, "pool %s generation %u: canary_check ", engine->pools[p].name,
+		   engine->model->pools[p].rollout.generation);
+	if (order->cause == CAUSE_CHECK)
+		buf_add_str(text, answer != NULL ? answer : "said no");
+	else
+		buf_printf(text, "has not ended within %s (canary_check_timeout)",
+			   DURATION_TEXT(params->canary_check_timeout));
 }
 
 static void outcome_tell_cause(struct engine *engine, const struct order *order,
@@ -278,6 +347,19 @@ static void outcome_tell_cause(struct engine *engine, const struct order *order,
 		    engine->pools[order->worker.pool].name,
 		    DURATION_TEXT(
 			engine->undertaking.changes[order->worker.pool].params.progress_timeout));
+		break;
+	case CAUSE_CHECK:
+	case CAUSE_CHECK_TIMEOUT:
+		outcome_tell_check(engine, order, outcome, text);
+		break;
+	case CAUSE_HOLD_TIMEOUT:
+		buf_printf(text, "nobody has promoted it within %s (canary_hold_timeout)",
+			   DURATION_TEXT(engine->undertaking.hold_timeout));
+		break;
+	case CAUSE_ABORTED:
+		buf_printf(text, "by %s",
+			   engine->undertaking.decided_by != NULL ? engine->undertaking.decided_by
+								  : "somebody");
 		break;
 	case CAUSE_CALLER_GONE:
 		buf_add_str(text, "its caller went away");
@@ -326,9 +408,11 @@ static void outcome_tell_rest(struct engine *engine, struct buf *text)
 
 struct outcome *outcome_failed(struct engine *engine, const struct order *order)
 {
-	enum result result = order->cause == CAUSE_CALLER_GONE ? RESULT_ABORTED
-			     : order->cause == CAUSE_STOPPING  ? RESULT_STOPPING
-							       : RESULT_FAILED;
+	enum result result = order->cause == CAUSE_CALLER_GONE	  ? RESULT_ABORTED
+			     : order->cause == CAUSE_ABORTED	  ? RESULT_ABORTED
+			     : order->cause == CAUSE_HOLD_TIMEOUT ? RESULT_ABORTED
+			     : order->cause == CAUSE_STOPPING	  ? RESULT_STOPPING
+								  : RESULT_FAILED;
 	struct outcome *outcome = outcome_new(engine, result);
 	struct buf text = {0};
 
@@ -348,10 +432,23 @@ struct outcome *outcome_failed(struct engine *engine, const struct order *order)
 struct outcome *outcome_refused(struct engine *engine, const struct wish *wish, enum result result)
 {
 	struct outcome *outcome = calloc(1, sizeof(*outcome));
+	const char *why = "the instance stops";
+	char held[160], until[32];
 
-	(void)engine;
 	if (outcome == NULL)
 		return NULL;
+	if (result == RESULT_BUSY)
+		why = "too many requests wait already";
+	else if (result == RESULT_NOT_HELD)
+		why = wish->kind == WISH_ABORT ? "no reload runs or is held" : "no reload is held";
+	else if (result == RESULT_REFUSED) {
+		snprintf(held, sizeof(held),
+			 "%s %llu is held; promote or abort it first, or wait until %s",
+			 wish_kind_name(engine->undertaking.kind),
+			 (unsigned long long)engine->undertaking.number,
+			 canary_until(engine, until));
+		why = held;
+	}
 	*outcome = (struct outcome){
 	    .refs = 1,
 	    .kind = wish->kind,
@@ -359,9 +456,7 @@ struct outcome *outcome_refused(struct engine *engine, const struct wish *wish, 
 	    .by = wish->by != NULL ? strdup(wish->by) : NULL,
 	    .finished_wall = clock_wall(),
 	};
-	if (asprintf(&outcome->message, "%s refused: %s", wish_kind_name(wish->kind),
-		     result == RESULT_BUSY ? "too many requests wait already"
-					   : "the instance stops") == -1)
+	if (asprintf(&outcome->message, "%s refused: %s", wish_kind_name(wish->kind), why) == -1)
 		outcome->message = NULL;
 	return outcome;
 }

@@ -453,6 +453,9 @@ int prepare_wish(struct engine *engine, const struct wish *wish)
 		return prepare_restart(engine, wish);
 	case WISH_SCALE:
 		return prepare_scale(engine, wish);
+	case WISH_PROMOTE: /* these begin none */
+	case WISH_ABORT:
+		break;
 	}
 	return -EINVAL;
 }

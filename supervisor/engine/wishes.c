@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "engine/canary.h"
 #include "engine/channel.h"
 #include "engine/control.h"
 #include "engine/events.h"
@@ -82,7 +83,8 @@ static void wish_grant(struct engine *engine, struct wish *wish, const struct ou
 uint64_t engine_wish(struct engine *engine, struct wish *wish)
 {
 	bool stops = instance_is_stopping(engine->model);
-	struct wish *queued = stops ? NULL : wish_find_queued(engine, wish);
+	bool held = engine->model->transaction.state == TRANSACTION_HELD;
+	struct wish *queued = stops || held ? NULL : wish_find_queued(engine, wish);
 	uint64_t id = wish->done != NULL ? ++engine->wish_ids : 0;
 	struct core_event event = {.kind = EVENT_REQUEST};
 
@@ -92,11 +94,12 @@ uint64_t engine_wish(struct engine *engine, struct wish *wish)
 		    "%s%s%s asked for by %s%s", wish_kind_name(wish->kind),
 		    wish->pool != NULL ? " of pool " : "", wish->pool != NULL ? wish->pool : "",
 		    wish->by,
-		    stops			  ? ", refused: the instance stops"
-		    : queued != NULL		  ? ", joins the one that waits"
+		    stops	     ? ", refused: the instance stops"
+		    : held	     ? ", refused: a reload is held, to be promoted or aborted"
+		    : queued != NULL ? ", joins the one that waits"
 		    : engine->undertaking.running ? ", waits for the one that runs"
 						  : "");
-	if (id == 0 && (queued != NULL || stops)) {
+	if (id == 0 && (queued != NULL || stops || held)) {
 		wish_free(wish);
 		return 0;
 	}
@@ -109,6 +112,45 @@ uint64_t engine_wish(struct engine *engine, struct wish *wish)
 	event.request = (struct request){
 	    .id = id,
 	    .join = wish->join,
+	    .wait_drained = wish->wait_drained,
+	    .abort_on_disconnect = wish->abort_on_disconnect,
+	};
+	engine_post(engine, &event);
+	return id;
+}
+
+uint64_t engine_decide(struct engine *engine, struct wish *wish)
+{
+	struct undertaking *undertaking = &engine->undertaking;
+	struct core_event event = {.kind =
+				       wish->kind == WISH_PROMOTE ? EVENT_PROMOTE : EVENT_ABORT};
+	bool held = engine->model->transaction.state == TRANSACTION_HELD;
+	uint64_t id = ++engine->wish_ids;
+
+	wish->running =
+	    held || (wish->kind == WISH_ABORT && undertaking->running && !undertaking->start);
+	if (wish->running) {
+		free(undertaking->decided_by);
+		undertaking->decided_by = wish->by != NULL ? strdup(wish->by) : NULL;
+		events_tell(
+		    engine,
+		    HAPPENING(wish->kind == WISH_PROMOTE ? "reload-promoted" : "reload-aborted",
+			      LOG_LEVEL_NOTICE, .id = undertaking->number,
+			      .kind = wish_kind_name(undertaking->kind), .by = wish->by),
+		    "%s %llu is %s by %s", wish_kind_name(undertaking->kind),
+		    (unsigned long long)undertaking->number,
+		    wish->kind == WISH_PROMOTE ? "promoted" : "aborted", wish->by);
+	} else {
+		log_notice("%s asked for by %s, refused: no reload is held",
+			   wish_kind_name(wish->kind), wish->by);
+	}
+	wish->id = id;
+	wish->number = undertaking->number;
+	wish->asked_at = clock_now();
+	wish->next = engine->wishes;
+	engine->wishes = wish;
+	event.request = (struct request){
+	    .id = id,
 	    .wait_drained = wish->wait_drained,
 	    .abort_on_disconnect = wish->abort_on_disconnect,
 	};
@@ -157,6 +199,9 @@ static void undertaking_end(struct engine *engine)
 	config_ref_put(undertaking->config);
 	free(undertaking->by);
 	free(undertaking->refusal);
+	free(undertaking->decided_by);
+	outcome_free(undertaking->held);
+	canaries_end(engine);
 	buf_free(&undertaking->remarks);
 	config_problems_free(&undertaking->problems);
 	*undertaking = (struct undertaking){.number = undertaking->number};
@@ -339,6 +384,10 @@ void wishes_undo(struct engine *engine, const struct order *order)
 	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
 		struct pool_runtime *runtime = &engine->pools[p];
 
+		if (engine->model->pools[p].rollout.canary > 0 &&
+		    !engine->model->pools[p].rollout.gate_open && runtime->next != NULL &&
+		    order->cause != CAUSE_STOPPING)
+			runtime->canaries_bad++;
 		/* a pool that was to be added is on its way out: somebody may still want to know
 		 * what it was */
 		if (runtime->next != NULL && runtime->current == NULL)
@@ -352,6 +401,41 @@ void wishes_undo(struct engine *engine, const struct order *order)
 	outcome_tell(engine, outcome);
 	undertaking_end(engine);
 	wishes_end_silent(engine);
+}
+
+/* Those that wait behind it, with nobody to be told: they would wait for a person. */
+static void wishes_drop_silent(struct engine *engine)
+{
+	struct wish *next;
+
+	for (struct wish *wish = engine->wishes; wish != NULL; wish = next) {
+		next = wish->next;
+		if (wish->running || wish->done != NULL)
+			continue;
+		log_notice("%s asked for by %s, refused: a reload is held, to be promoted or "
+			   "aborted",
+			   wish_kind_name(wish->kind), wish->by);
+		wish_remove(engine, wish);
+	}
+}
+
+void wishes_hold(struct engine *engine, const struct order *order)
+{
+	struct undertaking *undertaking = &engine->undertaking;
+	const char *kind = wish_kind_name(undertaking->kind);
+
+	undertaking->held_since = clock_now();
+	undertaking->hold_timeout = order->usec;
+	undertaking->held = outcome_held(engine);
+	events_tell(engine,
+		    HAPPENING("reload-held", LOG_LEVEL_NOTICE, .id = undertaking->number,
+			      .kind = kind, .by = undertaking->by,
+			      .deadline_ms = (long long)(order->usec / USEC_PER_MSEC)),
+		    "%s",
+		    undertaking->held != NULL && undertaking->held->message != NULL
+			? undertaking->held->message
+			: "the reload is held, to be promoted or aborted");
+	wishes_drop_silent(engine);
 }
 
 void wishes_answer(struct engine *engine, const struct order *order)
@@ -369,7 +453,10 @@ void wishes_answer(struct engine *engine, const struct order *order)
 			    HAPPENING("reload-drained", LOG_LEVEL_NOTICE, .id = order->number,
 				      .by = wish->by),
 			    "%s: the last old worker is gone", wish_kind_name(wish->kind));
-	if (order->result == RESULT_BUSY || (order->result == RESULT_STOPPING && !begun) ||
+	if (order->result == RESULT_HELD)
+		outcome = engine->undertaking.held;
+	if (order->result == RESULT_BUSY || order->result == RESULT_REFUSED ||
+	    order->result == RESULT_NOT_HELD || (order->result == RESULT_STOPPING && !begun) ||
 	    outcome == NULL)
 		outcome = outcome_refused(engine, wish, order->result);
 	else

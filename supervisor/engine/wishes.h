@@ -15,6 +15,8 @@ int wishes_start(struct engine *engine, struct config_ref *config);
 void wishes_commit(struct engine *engine);
 /* It failed: what was new goes; the outcome is composed and told. */
 void wishes_undo(struct engine *engine, const struct order *order);
+/* It waits for a person. */
+void wishes_hold(struct engine *engine, const struct order *order);
 /* The model answers one request. */
 void wishes_answer(struct engine *engine, const struct order *order);
 void wishes_free(struct engine *engine);
@@ -37,6 +39,8 @@ void prepare_undo(struct engine *engine);
 /* ---- outcome.c: what happened, in one sentence ---- */
 
 struct outcome *outcome_committed(struct engine *engine);
+/* It waits for a person: what serves, and until when. */
+struct outcome *outcome_held(struct engine *engine);
 struct outcome *outcome_failed(struct engine *engine, const struct order *order);
 /* The request was not even begun. */
 struct outcome *outcome_refused(struct engine *engine, const struct wish *wish, enum result result);

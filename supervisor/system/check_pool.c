@@ -259,6 +259,8 @@ void check_pool(const struct check *check, const struct pool_spec *pool)
 		check_command(check, pool, "ready", pool->ready_probe.argv[0]);
 	if (pool->live.kind == PROBE_KIND_EXEC)
 		check_command(check, pool, "live", pool->live.argv[0]);
+	if (pool->canary_check != NULL)
+		check_command(check, pool, "canary_check", pool->canary_check[0]);
 	check_working_directory(check, pool);
 	check_accounts(check, pool);
 	check_environment_files(check, pool);

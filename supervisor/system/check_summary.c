@@ -44,6 +44,22 @@ static void summarize_socket(const struct config *config, const struct socket_sp
 	buf_add_str(out, "\n");
 }
 
+/* Who has to agree before the first old worker goes. */
+static void summarize_canary(const struct pool_spec *pool, struct buf *out)
+{
+	unsigned canary = config_canary(pool, pool->workers);
+
+	if (canary == 0)
+		return;
+	buf_printf(out, "; a reload watches %u canar%s for %s", canary, canary == 1 ? "y" : "ies",
+		   DURATION_TEXT(pool->canary_time));
+	if (pool->canary_check != NULL)
+		buf_printf(out, ", asks %s", pool->canary_check[0]);
+	if (pool->canary_hold)
+		buf_printf(out, ", waits for a person, %s at most",
+			   DURATION_TEXT(pool->canary_hold_timeout));
+}
+
 static void summarize_pool(const struct pool_spec *pool, struct buf *out)
 {
 	size_t i;
@@ -55,6 +71,7 @@ static void summarize_pool(const struct pool_spec *pool, struct buf *out)
 		buf_printf(out, "%s %s", i == 0 ? " on" : ",", pool->sockets[i]);
 	buf_printf(out, "; ready %s, within %s", ready_word(pool),
 		   DURATION_TEXT(pool->start_timeout));
+	summarize_canary(pool, out);
 	buf_printf(out, "; drains within %s at a reload, %s at a stop",
 		   DURATION_TEXT(pool->drain_timeout), DURATION_TEXT(pool->stop_timeout));
 	if (pool->drain_extend_max > 0)

@@ -149,6 +149,12 @@ struct pool_spec {
 	struct amount max_surge;		/* default 100% */
 	struct amount max_unavailable;		/* default 0; one of the two is 1 worker or more */
 	usec_t min_ready;			/* default 0 */
+	struct amount canary;			/* default 0: none */
+	usec_t canary_time;			/* default 30s */
+	char **canary_check;			/* NULL = off (default) */
+	usec_t canary_check_timeout;		/* default 30s */
+	bool canary_hold;			/* default no */
+	usec_t canary_hold_timeout;		/* default 1h */
 	usec_t progress_timeout;     /* default 10min: a rollout that gets no further for that long
 					fails */
 	struct amount ready_workers; /* default 1; 0 = does not count for /readyz */
@@ -251,6 +257,8 @@ unsigned config_unavailable(const struct pool_spec *pool, unsigned workers);
 bool config_asks_server(const struct pool_spec *pool);
 /* Has each of its workers a probe socket of its own, behind the sockets that it inherits? */
 bool config_has_probe_socket(const struct pool_spec *pool);
+/* How many workers of a new version are judged before the others: rounded up, at most all. */
+unsigned config_canary(const struct pool_spec *pool, unsigned workers);
 const struct pool_spec *config_find_pool(const struct config *config, const char *name);
 const struct socket_spec *config_find_socket(const struct config *config, const char *name);
 

@@ -161,8 +161,6 @@ const char *config_compat_disagree(const struct pool_spec *pool, struct buf *out
 /* tcp, http:/PATH, grpc[:SERVICE]; exec: is its caller's, who knows of quotes. 0, -ENOMEM, -EINVAL
  * with a sentence's rest in why; -ENOENT: it is none of them. */
 int config_probe_read(const char *text, struct probe_spec *probe, struct buf *why);
-/* A command's words. 0, -ENOMEM, -EINVAL with a sentence's rest in why. */
-int config_read_words(const char *text, char ***ret_argv, size_t *ret_argc, struct buf *why);
 void config_probe_show(const struct probe_spec *probe, struct buf *out);
 void config_probe_free(struct probe_spec *probe);
 
@@ -231,9 +229,18 @@ unsigned config_count_cpus(const char *root);
 /* The limits of the cgroups alone. 0: there is none. */
 unsigned config_limit_cpus(const char *root);
 
+/* A command's words. The first is what is executed: the same for all workers, or nobody could check
+ * it beforehand. 0, -ENOMEM, or -EINVAL with the sentence's rest in why. Free with
+ * config_list_free() or word by word. */
+int config_read_words(const char *text, char ***ret_argv, size_t *ret_argc, struct buf *why);
+
+/* Is there no place for the pool's canaries? Then why. */
+bool config_explain_canary(const struct pool_spec *pool, struct buf *why);
+
 extern const struct key_type type_number, type_integer, type_duration, type_size, type_octal,
     type_yes_no, type_yes_no_unset, type_signal, type_choice, type_account, type_path, type_amount,
     type_names, type_accounts, type_paths, type_variables, type_success, type_command, type_workers,
-    type_ready, type_probe_address, type_live, type_compat, type_listen, type_output, type_address;
+    type_ready, type_canary_check, type_probe_address, type_live, type_compat, type_listen,
+    type_output, type_address;
 
 #endif

@@ -156,6 +156,7 @@ static void free_pool(struct pool_spec *pool)
 	config_probe_free(&pool->ready_probe);
 	config_probe_free(&pool->live);
 	free(pool->probe_address);
+	free(pool->canary_check);
 	free(pool->user);
 	free(pool->group);
 	config_list_free(pool->supplementary_groups);

@@ -7,8 +7,6 @@
 #include "base/parse.h"
 #include "system/config_internal.h"
 
-/* A command's words. The first is what is executed: the same for all workers, or nobody could check
- * it beforehand. */
 int config_read_words(const char *text, char ***ret_argv, size_t *ret_argc, struct buf *why)
 {
 	cleanup_free char **argv = NULL;

@@ -228,6 +228,28 @@ static void verify_progress(const struct config_verify_pool *verify)
 		     DURATION_TEXT(pool->progress_timeout), DURATION_TEXT(drain));
 }
 
+/* What is about canaries means nothing without one. */
+static void verify_canary(const struct config_verify_pool *verify)
+{
+	static const char *const keys[] = {"canary_time", "canary_check", "canary_check_timeout",
+					   "canary_hold", "canary_hold_timeout"};
+	const struct pool_spec *pool = verify->pool;
+	cleanup_buf struct buf why = {.data = NULL};
+
+	if (pool->workers > 0 && config_explain_canary(pool, &why))
+		fail(verify, "canary", "%s", buf_text(&why));
+	if (verify->problems->errors > 0)
+		return; /* enough to do */
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		struct config_place place = place_of(verify->section, keys[i]);
+
+		if (is_written(verify->section, keys[i]) && !is_written(verify->section, "canary"))
+			config_problem_add(verify->problems, &place, true,
+					   "[%s] %s: has no effect without canary",
+					   verify->section->title, keys[i]);
+	}
+}
+
 static void verify_numbers(const struct config_verify_pool *verify)
 {
 	const struct pool_spec *pool = verify->pool;
@@ -271,6 +293,7 @@ static void verify_pools(const struct config *config, struct config_problems *pr
 		verify_compat(&verify);
 		verify_times(&verify);
 		verify_progress(&verify);
+		verify_canary(&verify);
 		verify_numbers(&verify);
 		total += verify.pool->workers;
 	}

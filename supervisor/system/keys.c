@@ -156,6 +156,23 @@ static const struct key keys[] = {
     {POOL(max_unavailable, "max_unavailable", type_amount, "number or percentage", "0", NONE,
 	  "how many fewer workers than configured there may be in a rollout"),
      RANGE("0", "10000")},
+    {POOL(canary, "canary", type_amount, "number or percentage", "0", NONE,
+	  "workers of a new version that serve and are judged before any other is replaced"),
+     RANGE("0", "10000")},
+    {POOL(canary_time, "canary_time", type_duration, "duration", "30s", NONE,
+	  "how long they are watched"),
+     RANGE("0", "7d")},
+    {POOL(canary_check, "canary_check", type_canary_check, "command | off", "off", NONE,
+	  "command that is asked about them then"),
+     .info.range = "off or exec:COMMAND"},
+    {POOL(canary_check_timeout, "canary_check_timeout", type_duration, "duration", "30s", NONE,
+	  "how long that may take"),
+     RANGE("100ms", "1d")},
+    {POOL(canary_hold, "canary_hold", type_yes_no, "yes | no", "no", NONE,
+	  "whether a person decides about them")},
+    {POOL(canary_hold_timeout, "canary_hold_timeout", type_duration, "duration", "1h", NONE,
+	  "how long that may take, before the reload is aborted"),
+     RANGE("100ms", "30d")},
     {POOL(min_ready, "min_ready", type_duration, "duration", "0", NONE,
 	  "how long a new worker must serve before it counts"),
      RANGE("0", "1d")},
@@ -223,7 +240,6 @@ static const struct key keys[] = {
 /* Promised, and not there yet. */
 static const char *const planned[] = {
     "reuseport",
-    "canary",
     "keep_generations",
 };
 

@@ -180,7 +180,9 @@ SOCKET_FIXED = {"ipv6_only": "yes", "freebind": "yes"}
 POOL = {"start_timeout": "20s", "probe_timeout": "4s", "live_interval": "4s", "live_timeout": "1s", "live_failures": 2, "drain_signal": "SIGINT", "drain_timeout": "5s", "stop_timeout": "5s",
         "drain_extend_max": "1s", "dump_signal": "SIGABRT", "dump_timeout": "1s", "restart": "on-failure", "restart_delay": "1s",
         "restart_delay_max": "10s", "restart_reset": "10s", "crash_loop_after": 9, "on_crash_loop": "exit",
-        "on_start_failure": "retry", "max_surge": "50%", "max_unavailable": 1, "min_ready": "1ms", "progress_timeout": "9min", "ready_workers": 2,
+        "on_start_failure": "retry", "max_surge": "50%", "max_unavailable": 1, "canary": 1, "canary_time": "1s",
+        "canary_check": "exec:/bin/true", "canary_check_timeout": "1s", "canary_hold": "yes", "canary_hold_timeout": "1min",
+        "min_ready": "1ms", "progress_timeout": "9min", "ready_workers": 2,
         "max_processes": 50, "success_codes": 3, "fd_store_max": 2}
 POOL_SCALE = {"workers": 3}
 POOL_REPLACE = {"command": steps("exit-on:TERM:0", "ready", "sleep:1"), "sockets": "web other", "ready": "delay:1ms", "watchdog": "10s",

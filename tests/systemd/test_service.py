@@ -45,6 +45,17 @@ def test_status_shows_what_serves(service):
     h.wait(lambda: re.search(r"Status: \"2 workers serving", h.status_text()), "the status line")
 
 
+def test_a_reload_that_is_held(service):
+    """It has its answer, and systemd knows of no reload any more; the status line says what is to be done."""
+    h, port = serving(service, canary=1, canary_time="50ms", canary_hold="yes", canary_hold_timeout="30min")
+    assert h.systemctl("reload").returncode == 0 and h.state == "active"
+    h.wait(lambda: re.search(r'Status: "3 workers serving, generation 1; reload 2 is held: promote or abort before \d\d:\d\d"',
+                             h.status_text()), "the status line")
+    assert h.systemctl("reload").returncode == 1
+    h.wait(lambda: "handover: reload refused: reload 2 is held; promote or abort it first" in h.status_text(), "the reason")
+    assert h.cli("promote").returncode == 0 and h.state == "active" and call(port, "info")["generation"] == 2
+
+
 def test_a_wrong_configuration_fails_the_start_for_good(service):
     h = service()
     h.may_fail = True

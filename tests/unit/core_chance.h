@@ -66,6 +66,11 @@ static inline struct pool_params random_params(struct chance *c)
 	    .max_surge = surge,
 	    .max_unavailable = surge == 0 || chance_of(c, 300) ? 1 + chance_below(c, workers) : 0,
 	    .max_processes = workers + 1 + chance_below(c, chance_of(c, 500) ? 2 : 30),
+	    .canary = surge > 0 && chance_of(c, 300) ? 1 + chance_below(c, surge) : 0,
+	    .canary_time = chance_of(c, 500) ? chance_msec(c, 1, 150) : 0,
+	    .canary_check_timeout = chance_of(c, 300) ? chance_msec(c, 1, 100) : 0,
+	    .canary_hold = chance_of(c, 300),
+	    .canary_hold_timeout = chance_msec(c, 1, 800),
 	    .start_timeout = chance_msec(c, 30, 500),
 	    .ready_delay = chance_of(c, 200) ? chance_msec(c, 0, 60) : NEVER,
 	    .min_ready = chance_of(c, 500) ? chance_msec(c, 1, 100) : 0,
@@ -262,8 +267,29 @@ static inline void random_request(struct sim *sim)
 	};
 	struct core_event event = {.kind = EVENT_REQUEST, .request = request};
 
+	for (uint32_t p = 0; p < SIM_POOLS; p++) {
+		sim->checks[p].bad = !c->calm && chance_of(c, c->weather.bad_version);
+		sim->checks[p].after =
+		    !c->calm && chance_of(c, 100) ? NEVER : chance_msec(c, 0, 80);
+	}
 	sim->prepare_after = chance_of(c, 500) ? 0 : chance_msec(c, 0, 30);
 	sim->prepare_fails = chance_of(c, 50);
+	sim_deliver(sim, &event);
+}
+
+/* Somebody decides, also where there is nothing to be decided. */
+static inline void random_decide(struct sim *sim)
+{
+	struct chance *c = chance_in(sim);
+	struct core_event event = {
+	    .kind = chance_of(c, 500) ? EVENT_PROMOTE : EVENT_ABORT,
+	    .request = {.id = chance_of(c, 100) ? 0 : ++c->next_id,
+			.wait_drained = chance_of(c, 400),
+			.abort_on_disconnect = chance_of(c, 400)},
+	};
+
+	if (sim->instance->transaction.state != TRANSACTION_HELD && chance_of(c, 900))
+		return; /* aborts of what runs are rarer */
 	sim_deliver(sim, &event);
 }
 
@@ -348,8 +374,10 @@ static inline void random_inject(struct sim *sim)
 
 	if (what < 250)
 		random_request(sim);
-	else if (what < 350)
+	else if (what < 300)
 		random_caller_gone(sim);
+	else if (what < 350)
+		random_decide(sim);
 	else if (what < 700)
 		random_message(sim);
 	else if (what < 700 + c->weather.exits)

@@ -36,6 +36,9 @@ struct check_pool {
 	/* of the transaction */
 	struct pool_change change;
 	uint32_t batch, batch_count; /* the first one */
+	bool good;		     /* its canaries were found to be */
+	uint64_t question;	     /* to canary_check; 0: none yet */
+	bool said_good;		     /* ... and its answer */
 	/* before the step */
 	uint32_t max_processes;
 	uint32_t live;
@@ -56,6 +59,9 @@ struct check {
 	bool rolling; /* between the begin and the end of a transaction */
 	bool start;
 	bool gate_open;
+	bool held;     /* it waits for a person */
+	bool promoted; /* who has decided for it */
+	usec_t held_until;
 	uint64_t begun;	       /* step */
 	usec_t late;	       /* how late EVENT_TIME may come */
 	bool exited;	       /* ORDER_EXIT */
@@ -115,6 +121,14 @@ static inline void check_request_made(struct sim *sim, const struct request *req
 					.after = sim->instance->transaction.number};
 }
 
+/* One that decides about the transaction that is there. */
+static inline void check_decision_made(struct sim *sim, const struct request *request)
+{
+	check_request_made(sim, request);
+	if (request->id != 0 && sim->instance->transaction.number > 0)
+		check_find(sim, request->id)->after = sim->instance->transaction.number - 1;
+}
+
 /* Exactly one answer; two for who waits for the drains of what was committed. */
 static inline void check_answer(struct sim *sim, const struct order *order)
 {
@@ -166,7 +180,7 @@ static inline void check_begin(struct sim *sim, const struct core_event *event)
 	struct check *check = check_of(sim);
 
 	check->rolling = true;
-	check->gate_open = false;
+	check->gate_open = check->held = check->promoted = false;
 	check->start = event->kind == EVENT_START;
 	check->begun = sim->steps;
 	for (uint32_t p = 0; p < SIM_POOLS; p++) {
@@ -178,6 +192,8 @@ static inline void check_begin(struct sim *sim, const struct core_event *event)
 		entry->generation = pool->generation;
 		entry->size = pool->size;
 		entry->batch_count = 0;
+		entry->good = entry->said_good = false;
+		entry->question = 0;
 		entry->change = event->changes[p];
 		if (entry->change.kind == CHANGE_SLOT)
 			entry->change.params = pool->params;
@@ -214,7 +230,26 @@ static inline bool check_starts_any(const struct check_pool *entry)
 	return false;
 }
 
-/* The first batch of every pool serves, and has been watched. */
+/* Has it a canary, and for how long is that watched? */
+static inline uint32_t check_canary(const struct check_pool *entry)
+{
+	return entry->change.kind == CHANGE_ROLL && entry->change.reason == END_RELOAD &&
+		       entry->state == POOL_ACTIVE && entry->change.params.max_surge > 0
+		   ? entry->change.params.canary
+		   : 0;
+}
+
+static inline usec_t check_watch(const struct check_pool *entry)
+{
+	const struct pool_params *params = &entry->change.params;
+
+	return check_canary(entry) > 0 && params->canary_time > params->min_ready
+		   ? params->canary_time
+		   : params->min_ready;
+}
+
+/* The first batch of every pool serves, and has been watched; canaries are good, and a person has
+ * said so where it is for a person to say. */
 static inline void check_gate(struct sim *sim)
 {
 	for (uint32_t p = 0; p < SIM_POOLS; p++) {
@@ -231,10 +266,15 @@ static inline void check_gate(struct sim *sim)
 			if (worker->state == WORKER_SERVING &&
 			    worker->begun >= check_of(sim)->begun && worker->slot >= entry->batch &&
 			    worker->slot < entry->batch + entry->batch_count &&
-			    worker->since + entry->change.params.min_ready <= sim->now)
+			    worker->since + check_watch(entry) <= sim->now)
 				found++;
 		}
 		CHECK(sim, found >= entry->batch_count);
+		if (check_canary(entry) == 0)
+			continue;
+		CHECK(sim, entry->batch_count <= check_canary(entry) && entry->good);
+		CHECK(sim, entry->change.params.canary_check_timeout == 0 || entry->said_good);
+		CHECK(sim, !entry->change.params.canary_hold || check_of(sim)->promoted);
 	}
 }
 
@@ -243,6 +283,10 @@ static inline bool check_same_params(const struct pool_params *a, const struct p
 {
 	return a->workers == b->workers && a->max_surge == b->max_surge &&
 	       a->max_unavailable == b->max_unavailable && a->max_processes == b->max_processes &&
+	       a->canary == b->canary && a->canary_time == b->canary_time &&
+	       a->canary_check_timeout == b->canary_check_timeout &&
+	       a->canary_hold == b->canary_hold &&
+	       a->canary_hold_timeout == b->canary_hold_timeout &&
 	       a->start_timeout == b->start_timeout && a->ready_delay == b->ready_delay &&
 	       a->min_ready == b->min_ready && a->progress_timeout == b->progress_timeout &&
 	       a->drain_timeout == b->drain_timeout && a->stop_timeout == b->stop_timeout &&
@@ -330,7 +374,7 @@ static inline void check_transaction_ends(struct sim *sim, const struct order *o
 		else
 			check_undone_pool(sim, p);
 	}
-	check->rolling = false;
+	check->rolling = check->held = false;
 }
 
 #include "core_check_model.h"
@@ -375,6 +419,13 @@ static inline void check_before(struct sim *sim, const struct core_event *event)
 		check->pools[p].max_processes = sim_pool(sim, p)->max_processes;
 	if (event->kind == EVENT_REQUEST)
 		check_request_made(sim, &event->request);
+	if (event->kind == EVENT_PROMOTE || event->kind == EVENT_ABORT)
+		check_decision_made(sim, &event->request);
+	if (event->kind == EVENT_PROMOTE && check->held)
+		check->promoted = true;
+	if (event->kind == EVENT_CANARY_CHECKED &&
+	    event->number == check->pools[event->worker.pool].question)
+		check->pools[event->worker.pool].said_good = !event->failed;
 	if (event->kind == EVENT_CALLER_GONE && check_find(sim, event->request.id) != NULL)
 		check_find(sim, event->request.id)->open = false;
 	if (event->kind == EVENT_START ||

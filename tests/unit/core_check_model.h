@@ -217,12 +217,14 @@ static inline void check_rollout(struct sim *sim, uint32_t p)
 	const struct pool *pool = sim_pool(sim, p);
 	const struct rollout *rollout = &pool->rollout;
 	const struct transaction *transaction = &sim->instance->transaction;
-	bool part = transaction->state == TRANSACTION_ROLLING &&
-		    transaction->changes[p].kind != CHANGE_NONE;
+	bool part =
+	    (transaction->state == TRANSACTION_ROLLING || transaction->state == TRANSACTION_HELD) &&
+	    transaction->changes[p].kind != CHANGE_NONE;
 	uint32_t starting = 0, vacant = 0, held = 0, asked = 0, most = pool->params.max_processes;
 
 	CHECK(sim, part == (rollout->state != ROLLOUT_NONE));
 	CHECK(sim, rollout->state == ROLLOUT_WAITING || rollout->state == ROLLOUT_SETTLING ||
+		       rollout->state == ROLLOUT_CHECKING ||
 		       (rollout->state == ROLLOUT_STARTING && rollout->vacant > 0) ||
 		       rollout->state == ROLLOUT_TELLING || rollout->deadline == NEVER);
 	for (uint32_t w = 0; w < pool->capacity; w++)
@@ -272,6 +274,7 @@ static inline bool check_is_busy(const struct sim *sim)
 {
 	const struct instance *instance = sim->instance;
 	bool busy = instance->transaction.state == TRANSACTION_ROLLING ||
+		    instance->transaction.state == TRANSACTION_HELD ||
 		    instance->state == INSTANCE_LAME_DUCK || instance->state == INSTANCE_QUIESCING;
 
 	for (uint32_t p = 0; p < SIM_POOLS && !busy; p++) {
@@ -292,6 +295,8 @@ static inline void check_deadline(struct sim *sim)
 	const struct instance *instance = sim->instance;
 	usec_t nearest = instance->deadline;
 
+	if (instance->transaction.deadline < nearest)
+		nearest = instance->transaction.deadline;
 	for (uint32_t p = 0; p < SIM_POOLS; p++) {
 		const struct pool *pool = sim_pool(sim, p);
 
@@ -311,8 +316,27 @@ static inline void check_deadline(struct sim *sim)
 		       (nearest == NEVER && instance_live(instance) == 0));
 }
 
+/* While a person is waited for nobody else waits; and not for longer than was said. */
+static inline void check_held(struct sim *sim)
+{
+	const struct instance *instance = sim->instance;
+	const struct transaction *transaction = &instance->transaction;
+
+	CHECK(sim, (transaction->state == TRANSACTION_HELD) ==
+		       (check_of(sim)->held && !check_of(sim)->promoted));
+	CHECK(sim, (transaction->state == TRANSACTION_HELD) == (transaction->deadline != NEVER));
+	if (transaction->state != TRANSACTION_HELD)
+		return;
+	CHECK(sim, transaction->deadline == check_of(sim)->held_until);
+	CHECK(sim, sim->now <= transaction->deadline + check_of(sim)->late);
+	for (size_t n = 0; n < CORE_REQUESTS_MAX; n++)
+		CHECK(sim, instance->pending[n].state == PENDING_FREE ||
+			       instance->pending[n].state == PENDING_DRAINING);
+}
+
 static inline void check_model(struct sim *sim)
 {
+	check_held(sim);
 	for (uint32_t p = 0; p < SIM_POOLS; p++) {
 		const struct pool *pool = sim_pool(sim, p);
 

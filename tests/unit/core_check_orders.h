@@ -259,6 +259,14 @@ static inline void check_batch(struct sim *sim, const struct order *order)
 	CHECK(sim, surge <= entry->change.params.max_surge + (uint32_t)order->value);
 }
 
+/* A person is asked when everything else is known. */
+static inline void check_gate_but_for_a_person(struct sim *sim)
+{
+	check_of(sim)->promoted = true;
+	check_gate(sim);
+	check_of(sim)->promoted = false;
+}
+
 static inline void check_ready(struct sim *sim)
 {
 	CHECK(sim, !check_of(sim)->ready && !instance_is_stopping(sim->instance));
@@ -327,6 +335,20 @@ static inline void check_order(struct sim *sim, size_t n, bool commits)
 		break;
 	case ORDER_BATCH:
 		check_batch(sim, order);
+		break;
+	case ORDER_CANARY_CHECK:
+		CHECK(sim, order->number > entry->question && !check_of(sim)->gate_open);
+		entry->question = order->number;
+		break;
+	case ORDER_CANARY_GOOD:
+		CHECK(sim, !check_of(sim)->gate_open && !entry->good && check_canary(entry) > 0);
+		entry->good = true;
+		break;
+	case ORDER_HELD:
+		CHECK(sim, !check_of(sim)->gate_open && !check_of(sim)->promoted);
+		check_gate_but_for_a_person(sim);
+		check_of(sim)->held = true;
+		check_of(sim)->held_until = usec_add(sim->now, order->usec);
 		break;
 	case ORDER_READY:
 		check_ready(sim);

@@ -71,6 +71,12 @@ struct sim {
 	size_t n_rules;
 	struct pool_change changes[CORE_POOLS_MAX];
 	usec_t prepare_after, prepare_at;
+	struct sim_check {
+		usec_t after; /* how long the command takes; NEVER: it hangs */
+		bool bad;     /* what it says */
+		usec_t at;    /* when it does: NEVER: it does not run */
+		uint64_t number;
+	} checks[SIM_POOLS];
 	bool prepare_fails;
 	bool grows; /* gives memory to starved pools */
 	struct order *log;
@@ -120,6 +126,8 @@ static inline struct sim *sim_new(uint32_t entries, uint64_t seed)
 	timers_set_memory(&sim->timers, sim_alloc(ids, sizeof(struct timer)),
 			  sim_alloc(ids, sizeof(uint32_t)), ids);
 	sim->prepare_at = NEVER;
+	for (uint32_t p = 0; p < SIM_POOLS; p++)
+		sim->checks[p].at = NEVER;
 	sim->grows = sim->logs = true;
 	return sim;
 }
@@ -272,6 +280,14 @@ static inline void sim_order_spawn(struct sim *sim, const struct order *order)
 	sim_act_at(sim, process, SIM_SPAWN, usec_add(sim->now, process->script.spawn_after));
 }
 
+static inline void sim_order_check(struct sim *sim, const struct order *order)
+{
+	struct sim_check *check = &sim->checks[order->pool];
+
+	check->number = order->number;
+	check->at = usec_add(sim->now, check->after);
+}
+
 static inline void sim_log(struct sim *sim, const struct order *order)
 {
 	if (!sim->logs)
@@ -300,8 +316,10 @@ static inline void sim_carry_out(struct sim *sim)
 			sim_order_sockets(sim, order);
 		else if (order->kind == ORDER_PREPARE)
 			sim->prepare_at = usec_add(sim->now, sim->prepare_after);
+		else if (order->kind == ORDER_CANARY_CHECK)
+			sim_order_check(sim, order);
 		else if (order->kind == ORDER_UNDO)
-			sim->prepare_at = NEVER;
+			sim->prepare_at = NEVER; /* a command that runs may still say something */
 		else if (order->kind == ORDER_STATE && order->to == WORKER_GONE)
 			sim_process_gone(sim, sim_process(sim, &order->worker));
 	}
@@ -447,6 +465,30 @@ static inline void sim_prepared(struct sim *sim)
 	memset(sim->changes, 0, sizeof(sim->changes));
 }
 
+/* The first pool whose command has come to its end; NULL: none. */
+static inline struct sim_check *sim_first_check(const struct sim *sim)
+{
+	const struct sim_check *first = &sim->checks[0];
+
+	for (uint32_t p = 1; p < SIM_POOLS; p++)
+		if (sim->checks[p].at < first->at)
+			first = &sim->checks[p];
+	return (struct sim_check *)(uintptr_t)first;
+}
+
+static inline void sim_checked(struct sim *sim, struct sim_check *check)
+{
+	struct core_event event = {
+	    .kind = EVENT_CANARY_CHECKED,
+	    .worker.pool = (uint32_t)(check - sim->checks),
+	    .number = check->number,
+	    .failed = check->bad,
+	};
+
+	check->at = NEVER;
+	sim_deliver(sim, &event);
+}
+
 static inline void sim_time(struct sim *sim)
 {
 	struct core_event event = {.kind = EVENT_TIME};
@@ -477,6 +519,8 @@ static inline usec_t sim_next(const struct sim *sim)
 
 	if (other < next)
 		next = other;
+	if (sim_first_check(sim)->at < next)
+		next = sim_first_check(sim)->at;
 	return sim->prepare_at < next ? sim->prepare_at : next;
 }
 
@@ -495,6 +539,8 @@ static inline bool sim_once(struct sim *sim, usec_t until, bool core_first)
 		sim_prepared(sim);
 	else if (own <= sim->now && (core_first || timers_first(&sim->timers, NULL) > sim->now))
 		sim_time(sim);
+	else if (sim_first_check(sim)->at <= sim->now)
+		sim_checked(sim, sim_first_check(sim));
 	else if (timers_first(&sim->timers, &id) <= sim->now)
 		sim_act(sim, id);
 	sim_feed(sim);

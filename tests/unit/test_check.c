@@ -681,21 +681,24 @@ static void test_summary(void **state)
 		  "[pool:api]\ncommand = @/script x\nready = notify\nsockets = a b c\nworkers = "
 		  "4\ndrain_timeout = 1min\n"
 		  "stop_timeout = 6s\ndump_signal = SIGQUIT\ndrain_extend_max = 3s\n"
-		  "[pool:b]\ncommand = sh x\nready = delay:1s\n",
+		  "[pool:b]\ncommand = sh x\nready = delay:1s\ncanary = 1\ncanary_hold = yes\n"
+		  "canary_check = exec:sh y\n",
 		  &start, &summary);
-	snprintf(expected, sizeof(expected),
-		 "instance x\n"
-		 "socket a: tcp://127.0.0.1:9000\n"
-		 "socket b: systemd:web\n"
-		 "socket c: tcp://127.0.0.1:9100+%%n, for slots 0 to 3\n"
-		 "pool api: 4 workers of %s/script on a, b, c; ready when it says so, within 30 s; "
-		 "drains within 1 min at a reload, 6 s at a "
-		 "stop (and 3 s more if it asks), then SIGQUIT and 500 ms, then SIGKILL\n"
-		 "pool b: 1 worker of sh; ready after a delay, within 30 s; drains within 6 s at a "
-		 "reload, 6 s at a stop, then SIGKILL\n"
-		 "a stop takes at most 11.5 s (2 s of them lame duck): more than the 10 s that "
-		 "`docker stop` gives\n",
-		 reading.directory);
+	snprintf(
+	    expected, sizeof(expected),
+	    "instance x\n"
+	    "socket a: tcp://127.0.0.1:9000\n"
+	    "socket b: systemd:web\n"
+	    "socket c: tcp://127.0.0.1:9100+%%n, for slots 0 to 3\n"
+	    "pool api: 4 workers of %s/script on a, b, c; ready when it says so, within 30 s; "
+	    "drains within 1 min at a reload, 6 s at a "
+	    "stop (and 3 s more if it asks), then SIGQUIT and 500 ms, then SIGKILL\n"
+	    "pool b: 1 worker of sh; ready after a delay, within 30 s; a reload watches 1 canary "
+	    "for 30 s, asks sh, waits for a person, 1 h at most; drains within 6 s at a "
+	    "reload, 6 s at a stop, then SIGKILL\n"
+	    "a stop takes at most 11.5 s (2 s of them lame duck): more than the 10 s that "
+	    "`docker stop` gives\n",
+	    reading.directory);
 	assert_string_equal(summary.data, expected);
 }
 

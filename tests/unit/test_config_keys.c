@@ -190,6 +190,19 @@ static const struct row pool_rows[] = {
     {"max_unavailable = 10001", NULL, "must be between 0 and 10000, but is 10001"},
     {"max_unavailable = 101%", NULL, "must be between 0% and 100%, but is 101%"},
     {"max_unavailable = few", NULL, "'few' is neither a number nor a percentage such as 25%"},
+    {"canary = 1", "1", NULL},
+    {"canary = 20%", "20%", NULL},
+    {"canary = 101%", NULL, "must be between 0% and 100%, but is 101%"},
+    {"canary = yes", NULL, "'yes' is neither a number nor a percentage such as 25%"},
+    {"canary_time = 5min", "5min", NULL},
+    {"canary_time = 8d", NULL, "must be between 0 and 7d, but is 8d"},
+    {"canary_check = off", "off", NULL},
+    {"canary_check = exec:/bin/check --pool '%p x'", "exec:/bin/check --pool '%p x'", NULL},
+    {"canary_check = /bin/check", NULL, "'/bin/check' is neither off nor exec:COMMAND"},
+    {"canary_check = exec:", NULL, "there is no command"},
+    {"canary_check_timeout = 2min", "2min", NULL},
+    {"canary_hold = yes", "yes", NULL},
+    {"canary_hold_timeout = 12h", "12h", NULL},
     {"min_ready = 10s", "10s", NULL},
     {"progress_timeout = 1h", "1h", NULL},
     {"ready_workers = 0", "0", NULL},
@@ -289,7 +302,6 @@ static const struct row pool_rows[] = {
     {"live_timeout = 1s", "1s", NULL},
     {"live_failures = 1", "1", NULL},
     {"live_failures = 0", NULL, "must be between 1 and 1000, but is 0"},
-    {"canary = 1", NULL, "is not supported by this version"},
     {"keep_generations = 1", NULL, "is not supported by this version"},
     {"drain_timout = 6s", NULL, "unknown key; did you mean 'drain_timeout'?"},
     {"Drain-Timeout = 6s", NULL, "unknown key; did you mean 'drain_timeout'?"},
@@ -612,7 +624,7 @@ static void test_items(void **state)
 
 	(void)state;
 	items = config_pool_items(reading.config, "api", &n);
-	assert_int_equal(n, 52);
+	assert_int_equal(n, 58);
 	assert_string_equal(items[0].key, "command");
 	assert_int_equal(items[0].effect, CONFIG_EFFECT_REPLACE);
 	for (i = 0; i < n; i++) {
@@ -638,7 +650,7 @@ static void test_key_table(void **state)
 	const struct key_info *infos = keys_all(&n);
 
 	(void)state;
-	assert_int_equal(n, 5 + 10 + 52);
+	assert_int_equal(n, 5 + 10 + 58);
 	for (i = 0; i < n; i++) {
 		assert_true(strlen(infos[i].name) > 0 && strlen(infos[i].name) < 49);
 		assert_true(strlen(infos[i].type) > 0);

@@ -385,16 +385,42 @@ static void test_cross_progress(void **state)
 		     "workers = 2\nmax_surge = 100%\nmax_unavailable = 1\ndrain_timeout = 1h\n");
 }
 
+/* Canaries need a place beside the old workers; what is about them, a canary. */
+static void test_cross_canary(void **state)
+{
+	(void)state;
+	assert_taken(POOL "canary = 1\n");
+	assert_taken(POOL "workers = 5\ncanary = 25%\nmax_surge = 2\n");
+	assert_said(
+	    POOL "workers = 5\ncanary = 41%\nmax_surge = 2\n",
+	    "x.ini:5: [pool:api] canary: 3 canaries are to serve beside the old workers, but "
+	    "max_surge allows only 2 more\n");
+	assert_said(POOL "workers = 5\nmax_surge = 0\nmax_unavailable = 1\ncanary = 1\n",
+		    "x.ini:7: [pool:api] canary: a canary serves beside the old workers, and "
+		    "max_surge = 0 leaves no place for it\n");
+	assert_said(POOL "canary_time = 1min\ncanary_hold = yes\n",
+		    "x.ini:4: warning: [pool:api] canary_time: has no effect without canary\n"
+		    "x.ini:5: warning: [pool:api] canary_hold: has no effect without canary\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_cross_checks),  cmocka_unit_test(test_cross_sockets),
-	    cmocka_unit_test(test_shim),	  cmocka_unit_test(test_probe_socket),
-	    cmocka_unit_test(test_live),	  cmocka_unit_test(test_probe_address),
-	    cmocka_unit_test(test_compat),	  cmocka_unit_test(test_keys_without_effect),
-	    cmocka_unit_test(test_addresses),	  cmocka_unit_test(test_addresses_of_slots),
-	    cmocka_unit_test(test_cross_ready),	  cmocka_unit_test(test_cross_times),
-	    cmocka_unit_test(test_cross_numbers), cmocka_unit_test(test_cross_progress),
+	    cmocka_unit_test(test_cross_checks),
+	    cmocka_unit_test(test_cross_sockets),
+	    cmocka_unit_test(test_shim),
+	    cmocka_unit_test(test_probe_socket),
+	    cmocka_unit_test(test_probe_address),
+	    cmocka_unit_test(test_compat),
+	    cmocka_unit_test(test_keys_without_effect),
+	    cmocka_unit_test(test_addresses),
+	    cmocka_unit_test(test_addresses_of_slots),
+	    cmocka_unit_test(test_cross_ready),
+	    cmocka_unit_test(test_cross_times),
+	    cmocka_unit_test(test_cross_numbers),
+	    cmocka_unit_test(test_cross_progress),
+	    cmocka_unit_test(test_cross_canary),
+	    cmocka_unit_test(test_live),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
