@@ -334,6 +334,38 @@ def reload_aborted(s, random, version):
     return "aborted, old ones serve on"
 
 
+def held(s, random, version):
+    """A reload whose canary is good, and serves beside the old ones: what it said."""
+    pool = random.choice(("web", "local", "grpc"))
+    s.want(version, *{pool, *pick_pools(random)})
+    with s.file_with(**{f"pool__{pool}": {"canary": 1, "canary_time": "50ms", "canary_hold": "yes"}}):
+        code, result = reload(s)
+    must((code, result.get("result")) == (200, "held"), f"not held: {code} {result}")
+    s.loads[pool].wait_answered(20)
+    return result
+
+
+def reload_promoted(s, random, version):
+    held(s, random, version)
+    with window(s):
+        must_commit(s.h.api.post("/v1/reload/promote"))
+    must_commit(reload(s, changed=True))  # the file is without a canary by now
+    s.committed()
+    return "held, promoted"
+
+
+def reload_held_and_aborted(s, random, version):
+    before = dict(s.wanted)
+    held(s, random, version)
+    code, refused = s.h.reload()
+    must((code, refused["result"]) == (409, "refused"), f"not refused while one is held: {code} {refused}")
+    with window(s):
+        code, result = s.h.api.post("/v1/reload/abort")
+    must((code, result["result"]) == (200, "aborted"), f"not aborted: {code} {result}")
+    restore(s, before)
+    return "held, aborted, old ones serve on"
+
+
 # --- between reloads ---
 
 def crash(s, random, _version):

@@ -27,6 +27,8 @@ RELOADS = [
     ("address in use", do.reload_address_in_use, 2),
     ("reload, a new worker is killed", do.reload_new_worker_dies, 3),
     ("reload, abort on disconnect", do.reload_aborted, 2),
+    ("canary, held and promoted", do.reload_promoted, 2),
+    ("canary, held and aborted", do.reload_held_and_aborted, 2),
 ]
 BETWEEN = [
     ("kill -9 of a worker", do.crash, 12),
