@@ -328,6 +328,42 @@ static void test_sent(void **state)
 	master_close(&master);
 }
 
+/* The probe socket is inherited also where the others are sent; it is given before they come, and
+ * no message takes it away. */
+static void test_probe_socket(void **state)
+{
+	int probe = listening_high(), web = listening_high(), fd = -7;
+	struct handover *handover;
+	struct master master;
+
+	(void)state;
+	for (int taken = 1; taken >= 0; taken--) {
+		master_open(&master, "channel");
+		bequeath(1, &probe, "probe");
+		assert_int_equal(handover_open(0, &handover), 0);
+		master_accept(&master);
+		assert_int_equal(handover_socket(handover, "web", 0, &fd), -ETIMEDOUT);
+		assert_int_equal(handover_socket(handover, NULL, 0, &fd), -ETIMEDOUT);
+		if (taken) {
+			assert_int_equal(handover_socket(handover, "probe", 0, &fd), 0);
+			assert_true(same_socket(fd, probe));
+			close(fd);
+		}
+		master_say(&master, SOCKETS_MESSAGE("\"web\""), &web, 1);
+		assert_int_equal(handover_socket(handover, "web", HANDOVER_FOREVER, &fd), 0);
+		close(fd);
+		assert_int_equal(handover_has_socket(handover, "probe"), 1);
+		fd = -7;
+		assert_int_equal(handover_socket(handover, "probe", 0, &fd), taken ? -EALREADY : 0);
+		if (!taken)
+			close(fd);
+		handover_close(handover);
+		master_close(&master);
+		unsetenv("LISTEN_FDS");
+	}
+	close(probe), close(web);
+}
+
 static void test_nothing_leaks(void **state)
 {
 	int fds[2] = {listening(), listening()}, before;
@@ -507,6 +543,7 @@ int main(void)
 	    cmocka_unit_test(test_what_was_not_asked_for_is_closed),
 	    cmocka_unit_test(test_environments_that_are_wrong),
 	    cmocka_unit_test(test_sent),
+	    cmocka_unit_test(test_probe_socket),
 	    cmocka_unit_test(test_nothing_leaks),
 	    cmocka_unit_test(test_answers),
 	    cmocka_unit_test(test_out_of_descriptors),
