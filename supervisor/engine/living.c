@@ -102,7 +102,8 @@ void live_start(struct proc *proc)
 	struct engine *engine = proc->engine;
 	struct live *live;
 
-	if (proc->version->spec->live.kind == PROBE_KIND_NONE || proc->live != NULL)
+	if (proc->version->spec->live.kind == PROBE_KIND_NONE || proc->live != NULL ||
+	    instance_is_stopping(engine->model))
 		return;
 	live = calloc(1, sizeof(*live));
 	if (live != NULL)
@@ -115,6 +116,16 @@ void live_start(struct proc *proc)
 	live->proc = proc;
 	proc->live = live;
 	engine_arm(live->timer, live_random(engine, live_spec(proc)->live_interval));
+}
+
+/* From the first moment of a stop on a health service says NOT_SERVING, as it should, and its
+ * worker serves on. */
+void live_stop_all(struct engine *engine)
+{
+	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++)
+		for (uint32_t n = 0; n < engine->pools[p].n_procs; n++)
+			if (engine->pools[p].procs[n] != NULL)
+				live_stop(engine->pools[p].procs[n]);
 }
 
 void live_stop(struct proc *proc)

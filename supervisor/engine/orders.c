@@ -360,6 +360,7 @@ static void orders_ready(struct engine *engine)
 
 static void orders_lame_duck(struct engine *engine, const struct order *order)
 {
+	live_stop_all(engine);
 	channels_lame_duck(engine, order->usec);
 	if (order->usec > 0)
 		log_notice("lame duck: not ready any more, workers serve on for %s",

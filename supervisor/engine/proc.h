@@ -79,6 +79,8 @@ void probe_stop(struct proc *proc);
 void live_start(struct proc *proc);
 /* Ends that; accepts a proc that is not asked. */
 void live_stop(struct proc *proc);
+/* The instance stops. */
+void live_stop_all(struct engine *engine);
 /* How it failed its last probe, in words; NULL: it did not. */
 void proc_set_probe_failure(struct proc *proc, const char *text);
 

@@ -148,6 +148,21 @@ def test_who_drains_is_not_asked(handover):
     assert h.count_log("liveness") == 0
 
 
+def test_a_stop_is_not_hindered(handover):
+    """From the first moment of a lame duck a health service says that it goes."""
+    h = handover()
+    h.section("supervisor", lame_duck="700ms")
+    h.pool("api", probed("--ready", "--times", h.path("times"), "--file", h.path("word")), live="http:/healthz", live_failures=1, **SOON)
+    h.start()
+    h.wait(lambda: len(asked(h.path("times"))) >= 2, "questions")
+    h.signal(signal.SIGTERM)
+    h.wait_log("lame duck: not ready any more, workers serve on for 700 ms")
+    say(h.path("word"), "503")
+    begun = len(asked(h.path("times")))
+    h.wait_exit(0)
+    assert len(asked(h.path("times"))) <= begun + 1 and h.count_log("liveness") == 0
+
+
 def test_spread_over_the_interval(handover):
     """Twenty that begin to serve together; and the times drift."""
     h = handover()
