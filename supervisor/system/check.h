@@ -14,6 +14,7 @@ struct check_context {
 	pid_t master;		      /* the instance's process; 0: ours, or it does not run */
 	bool bind_test; /* try to bind the addresses (check); a start or reload binds them for real
 			 */
+	bool advise;	/* say also what is no mistake, but may become one */
 };
 
 /*

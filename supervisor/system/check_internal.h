@@ -38,6 +38,10 @@ void check_cgroup(const struct check *check, const struct pool_spec *pool);
 void check_shim(const struct check *check, const struct pool_spec *pool);
 void check_pool(const struct check *check, const struct pool_spec *pool);
 void check_socket(const struct check *check, const struct socket_spec *spec);
+/* Warns of a port that an outgoing connection might have. True: it did. */
+bool check_ports(const struct check *check, const struct socket_spec *spec);
+/* Is it in a list as the kernel writes it ("80,8000-8010")? */
+bool check_ports_reserved(const char *list, unsigned port);
 void check_supervisor(const struct check *check);
 void check_descriptors(const struct check *check);
 /* How long workers of this pool may take at a stop, before they are killed. */

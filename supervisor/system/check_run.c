@@ -206,7 +206,7 @@ static int check_beside(const struct config *config, const char *control_socket,
 {
 	struct runner runner = find_runner(config->instance, control_socket);
 	struct config held = {.path = NULL};
-	struct check_context context = {.running = NULL, .bind_test = true};
+	struct check_context context = {.running = NULL, .bind_test = true, .advise = true};
 	cleanup_buf struct buf unit = {0};
 	int r = 0;
 

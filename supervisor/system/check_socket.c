@@ -204,16 +204,19 @@ static void check_one(const struct check *check, const struct socket_spec *spec)
 void check_socket(const struct check *check, const struct socket_spec *spec)
 {
 	uint32_t n = config_socket_count(check->config, spec);
+	bool warned = !check->context->advise;
 	struct socket_spec at;
 
 	for (uint32_t slot = 0; slot < n; slot++) {
 		cleanup_buf struct buf why = {.data = NULL};
 
-		if (!spec->per_slot)
+		if (!spec->per_slot) {
+			warned = warned || check_ports(check, spec);
 			check_one(check, spec);
-		else if (config_socket_at(spec, slot, &at, &why) < 0)
+		} else if (config_socket_at(spec, slot, &at, &why) < 0) {
 			return; /* config_read() has said so */
-		else {
+		} else {
+			warned = warned || check_ports(check, &at);
 			check_one(check, &at);
 			config_socket_at_free(&at);
 		}

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 
 #include "system/check.h"
+#include "system/check_internal.h"
 
 enum { NOBODY = 65534 };
 
@@ -417,6 +418,62 @@ static void test_addresses(void **state)
 	}
 }
 
+/* A port that an outgoing connection might have is told of, when somebody asks for advice. */
+static void test_ports_of_outgoing_connections(void **state)
+{
+	static const struct {
+		const char *list;
+		unsigned port;
+		bool reserved;
+	} rows[] = {
+	    {"\n", 80, false},	      {"80\n", 80, true},	   {"80\n", 8, false},
+	    {"1,80,90\n", 80, true},  {"1,70-90,100\n", 80, true}, {"1,70-79,81-90\n", 80, false},
+	    {"70-80\n", 80, true},    {"80-90\n", 80, true},	   {"", 80, false},
+	    {"rubbish\n", 80, false}, {"79-\n", 80, false},
+	};
+	static const struct check_context advice = {.bind_test = true, .advise = true};
+	unsigned long first = 0, last = 0;
+	FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+	char text[256];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (check_ports_reserved(rows[i].list, rows[i].port) != rows[i].reserved)
+			fail_msg("'%s' %u", rows[i].list, rows[i].port);
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%lu %lu", &first, &last), 2);
+	fclose(file);
+	for (unsigned long port = first - 1; port <= last + 1; port += last - first + 2) {
+		cleanup_reading struct reading reading = {.directory = make_world()};
+
+		if (port < 1024 || port > 65535)
+			continue;
+		snprintf(text, sizeof(text),
+			 "[socket:a]\nlisten = tcp://127.0.0.1:%lu\n" API("sh x") "sockets = a\n",
+			 port);
+		run_check(&reading, text, &advice, NULL);
+		if (strstr(buf_text(&reading.said), "outgoing connections") != NULL)
+			fail_msg("%s", reading.said.data);
+	}
+	for (int i = 0; i < 2; i++) {
+		cleanup_reading struct reading reading = {.directory = make_world()};
+
+		snprintf(text, sizeof(text),
+			 "[socket:a]\nlisten = tcp://127.0.0.1:%lu%s\n" API(
+			     "sh x") "sockets = a\nworkers = 3\n",
+			 last - 2, i == 0 ? "" : "+%n");
+		run_check(&reading, text, &advice, NULL);
+		snprintf(text, sizeof(text),
+			 "x.ini:2: warning: [socket:a] listen: port %lu is one of those that the "
+			 "kernel gives to outgoing connections (%lu to %lu): ",
+			 last - 2, first, last);
+		if (strstr(buf_text(&reading.said), text) == NULL ||
+		    strstr(strstr(reading.said.data, text) + strlen(text),
+			   "outgoing connections (") != NULL)
+			fail_msg("%s", buf_text(&reading.said));
+	}
+}
+
 static void test_running_addresses_are_ours(void **state)
 {
 	cleanup_reading struct reading running = {.directory = unit_directory()};
@@ -717,6 +774,7 @@ int main(void)
 	    cmocka_unit_test(test_without_rights),
 	    cmocka_unit_test(test_nr_open),
 	    cmocka_unit_test(test_addresses),
+	    cmocka_unit_test(test_ports_of_outgoing_connections),
 	    cmocka_unit_test(test_running_addresses_are_ours),
 	    cmocka_unit_test(test_status_listen),
 	    cmocka_unit_test(test_foreign_address),
