@@ -20,7 +20,7 @@ const (
 // Reason is why a drain has begun.
 type Reason int
 
-// The reasons. A signal of a supervisor has none: most are reloads, and a reload it is taken for.
+// The reasons. A signal of a supervisor has none: most are reloads, and a reload it is taken for. The channel has them.
 const (
 	Unknown Reason = iota
 	Reload         // a successor serves on the same sockets
@@ -28,8 +28,8 @@ const (
 	Failure        // of our own: see Fail
 )
 
-// notice is what is said to us when a drain begins. The signal is one way to say it; a message with the reason and
-// the time left is to be another.
+// notice is what is said to us when a drain begins. The signal is one way to say it; a message over the channel, with the
+// reason and the time left, is another.
 type notice struct {
 	reason Reason
 	budget time.Duration
@@ -54,6 +54,14 @@ type Limits struct {
 func limitsOf(budget time.Duration) Limits {
 	exit := longer(budget-reserve, budget/2)
 	return Limits{Budget: budget, Stop: shorter(budget*8/10, exit*9/10), Exit: exit}
+}
+
+// rough is for people: what is left when a message has come is never a round number.
+func rough(d time.Duration) time.Duration {
+	if d < time.Second {
+		return d
+	}
+	return d.Round(100 * time.Millisecond)
 }
 
 func longer(a, b time.Duration) time.Duration {
@@ -100,16 +108,24 @@ func (w *Worker) begin(n notice) {
 		time.AfterFunc(w.end.limits.Exit, func() { w.exit(cutStatus) })
 		w.cutter = time.AfterFunc(w.end.limits.Stop, w.cutOff)
 	}
-	onStop := w.onStop
 	w.mu.Unlock()
 
 	if n.reason == Stop {
-		for _, f := range onStop {
-			f()
-		}
+		w.tellStop()
 	}
 	w.cancel()
 	w.say("STOPPING=1", fmt.Sprintf("STATUS=draining, %d calls in flight", w.calls.inFlight()))
+}
+
+// tellStop calls what OnStop has set, once: ahead of the drain, where there is a lame duck.
+func (w *Worker) tellStop() {
+	w.mu.Lock()
+	onStop := w.onStop
+	w.onStop = nil
+	w.mu.Unlock()
+	for _, f := range onStop {
+		f()
+	}
 }
 
 // OnStop sets a function that is called at the first moment of a stop, before anything is refused: the place to say
@@ -182,7 +198,7 @@ func (w *Worker) cutOff() {
 	w.mu.Unlock()
 	go func() {
 		defer close(w.told)
-		w.complain(fmt.Sprintf("stopping hard after %s of a budget of %s, not finished: %s", l.Stop, l.Budget, unfinished))
+		w.complain(fmt.Sprintf("stopping hard after %s of a budget of %s, not finished: %s", rough(l.Stop), rough(l.Budget), unfinished))
 		w.say("STATUS=stopping hard, not finished: " + unfinished)
 	}()
 	for _, each := range w.registered() {

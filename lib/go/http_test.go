@@ -20,7 +20,7 @@ func serveHTTP(t *testing.T, handler http.HandlerFunc) (*Worker, string, chan in
 		t.Fatal(err)
 	}
 	addr := listeners[0].Addr().String()
-	w.sockets.free = []socket{{"http", func() (net.Listener, error) { return listeners[0], nil }}}
+	w.sockets.free = []socket{{name: "http", open: func() (net.Listener, error) { return listeners[0], nil }}}
 	if err := w.ServeHTTP(&http.Server{Handler: handler}, "http"); err != nil {
 		t.Fatal(err)
 	}

@@ -23,21 +23,31 @@ type sockets struct {
 	free   []socket
 	opened []string // the names of those in use
 	stored []stored
+
+	late    bool            // they come over the channel, after READY=1
+	came    bool            // and have come
+	waiting []*lateListener // for them
 }
 
 type socket struct {
 	name string
 	open func() (net.Listener, error)
+	sent net.Listener // where it came over the channel
 }
 
 // newSockets knows the sockets that the environment announces. Where it announces none, those that are to be made by
 // hand take their place.
 func newSockets(byHand []address) (*sockets, error) {
 	s := &sockets{}
+	_, s.late = channelPath()
+	s.given = s.late
+	if os.Getenv("LISTEN_FDS") == "" && s.late {
+		return s, nil
+	}
 	if os.Getenv("LISTEN_FDS") == "" {
 		for _, a := range byHand {
 			a := a
-			s.free = append(s.free, socket{a.name, func() (net.Listener, error) { return net.Listen(a.network, a.address) }})
+			s.free = append(s.free, socket{name: a.name, open: func() (net.Listener, error) { return net.Listen(a.network, a.address) }})
 		}
 		return s, nil
 	}
@@ -54,7 +64,7 @@ func newSockets(byHand []address) (*sockets, error) {
 			s.stored = append(s.stored, stored{name, fd})
 			continue
 		}
-		s.free = append(s.free, socket{name, func() (net.Listener, error) {
+		s.free = append(s.free, socket{name: name, open: func() (net.Listener, error) {
 			l, err := newListener(fd, name)
 			if err != nil {
 				return nil, fmt.Errorf("socket %q (descriptor %d): %w", name, fd, err)
@@ -90,7 +100,7 @@ func announcedSockets() ([]string, error) {
 // Listener returns the listening socket of that name. The caller serves it, and closes it when the drain starts,
 // before clients hear that they are to go. (Servers that ServeHTTP or the gRPC package runs need no such call.)
 //
-// When the supervisor comes to hand sockets over after READY=1, this is the place that waits for them.
+// With `handoff = channel` sockets come after READY=1: then Accept of the listener waits for them.
 func (w *Worker) Listener(name string) (net.Listener, error) {
 	s := w.sockets
 	s.mu.Lock()
@@ -105,18 +115,22 @@ func (w *Worker) Listener(name string) (net.Listener, error) {
 			return l, err
 		}
 	}
+	if s.late && !s.came && !s.isWanted(name) {
+		return s.wait(name), nil
+	}
 	return nil, s.missing(name)
 }
 
 // Listeners returns the sockets of these names, or, without a name, all that are not in use yet.
 func (w *Worker) Listeners(names ...string) ([]net.Listener, error) {
+	var listeners []net.Listener
 	if len(names) == 0 {
 		names = w.sockets.unused()
+		listeners = w.sockets.waitAll()
 	}
-	if len(names) == 0 {
+	if len(names)+len(listeners) == 0 {
 		return nil, w.sockets.missing("")
 	}
-	var listeners []net.Listener
 	for _, name := range names {
 		l, err := w.Listener(name)
 		if err != nil {
@@ -128,6 +142,26 @@ func (w *Worker) Listeners(names ...string) ([]net.Listener, error) {
 		listeners = append(listeners, l)
 	}
 	return listeners, nil
+}
+
+// waitAll returns a listener for all that will come and nobody asks for by name, if any will.
+func (s *sockets) waitAll() []net.Listener {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.late || s.isWanted("") {
+		return nil
+	}
+	return []net.Listener{s.wait("")}
+}
+
+// isWanted says whether somebody waits for that one already.
+func (s *sockets) isWanted(name string) bool {
+	for _, l := range s.waiting {
+		if l.name == name {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *sockets) unused() []string {
@@ -150,6 +184,14 @@ func (s *sockets) missing(name string) error {
 	var has []string
 	for _, each := range s.free {
 		has = append(has, each.name)
+	}
+	for _, l := range s.waiting {
+		if l.name == name && !s.came {
+			return fmt.Errorf("socket %q is in use already", name)
+		}
+		for each := range l.inner {
+			has = append(has, each)
+		}
 	}
 	switch all := strings.Join(append(has, s.opened...), " "); {
 	case !s.given && all == "":

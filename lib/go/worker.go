@@ -116,9 +116,20 @@ func New(set ...Option) (*Worker, error) {
 		return nil, err
 	}
 	w := newWorker(o, notify, sockets)
+	path, _ := channelPath()
+	if path != "" {
+		go w.listen(path)
+	}
 	go func() {
 		<-drain
-		w.begin(notice{w.reasonOfSignal(), o.budget})
+		came := time.Now()
+		if path != "" { // which says the same and more
+			select {
+			case <-w.ctx.Done():
+			case <-time.After(messageTime):
+			}
+		}
+		w.begin(notice{w.reasonOfSignal(), longer(o.budget-time.Since(came), 0)})
 	}()
 	return w, nil
 }

@@ -53,9 +53,9 @@ def test_all_kinds_of_clients_at_once(handover, record_property):
          "--streams", "4,10,40"), workers=4)
 
 
-def test_one_at_a_time(handover, record_property):
-    run(handover, record_property, "grpc-go, max_surge = 1",
-        ("--unary-new", "40", "--pick-first", "100,4", "--round-robin", "100,4"), workers=3, max_surge=1)
+def test_one_at_a_time_with_sockets_over_the_channel(handover, record_property):
+    run(handover, record_property, "grpc-go, max_surge = 1, handoff = channel",
+        ("--unary-new", "40", "--pick-first", "100,4", "--round-robin", "100,4"), workers=3, max_surge=1, handoff="channel")
 
 
 def test_a_call_that_never_ends_is_cut_off_and_named(handover):

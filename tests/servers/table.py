@@ -94,6 +94,8 @@ NGINX = {"nginx ": "/usr/sbin/nginx -e stderr -c @PLACE@/nginx.conf ", "/run": "
 
 SERVERS = [
     Server("grpc-go", Grpc("handover.test.Echo"), KNOWS, {"/usr/local/bin/api": built("grpc-worker")}, cut="worker"),
+    Server("grpc-go-channel", Grpc("handover.test.Echo"), KNOWS, {"/usr/local/bin/api": built("grpc-worker")}, {"handoff": "channel"}, cut="worker"),
+    Server("go-http-channel", Http(), KNOWS, {"/usr/local/bin/api": built("go-http")}, {"handoff": "channel"}, cut="worker"),
     Server("grpc-cpp-acceptor", ECHO, KNOWS, {"/usr/local/bin/api": built("cpp-grpc")}, cut="worker"),
     Server("grpc-cpp-acceptor-channel", ECHO, KNOWS, {"/usr/local/bin/api": built("cpp-grpc")}, {"handoff": "channel"}, cut="worker"),
     Server("grpc-cpp-shim", ECHO, "gRPC in Python", {"python3 /srv/api.py": built("grpc-plain") + " 127.0.0.1:@PORT@"}),
