@@ -27,6 +27,7 @@ def parse_arguments():
     parser.add_argument("n", type=int, help="number of reloads")
     parser.add_argument("--seed", type=int, default=None, help="repeats the choice of actions of an earlier soak")
     parser.add_argument("--pause", type=float, default=0.4, help="seconds between actions, on average")
+    parser.add_argument("--mixed", action="store_true", help="with pools in Go, Python and Node, over the channel and through the shim, too")
     parser.add_argument("--keep", help="directory for the log and all records, if something is wrong")
     return parser.parse_args()
 
@@ -35,7 +36,8 @@ class Soak:
     def __init__(self, options):
         self.seed = options.seed if options.seed is not None else int.from_bytes(os.urandom(3), "big")
         self.n, self.pause, self.keep = options.n, options.pause, options.keep
-        self.service = soak_service.Service(self.seed)
+        self.again = f"make soak N={self.n} SEED={self.seed}" + (" MIXED=1" if options.mixed else "")
+        self.service = soak_service.Service(self.seed, options.mixed)
         self.results = collections.OrderedDict()  # name -> counts of results
         self.wrong = []
         self.begin = time.monotonic()
@@ -45,7 +47,7 @@ class Soak:
 
     def run(self):
         """The exit status."""
-        self.say(f"soak: {self.n} reloads, seed {self.seed} (make soak N={self.n} SEED={self.seed})")
+        self.say(f"soak: {self.n} reloads, seed {self.seed} ({self.again})")
         problems = ["it was interrupted"]
         try:
             problems = self._run()

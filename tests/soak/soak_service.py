@@ -18,6 +18,17 @@ DUMP_SECONDS = 0.3
 SLOW = "100,600"  # milliseconds: well within a drain
 ROUNDING = 2000  # microseconds: events have their time in milliseconds
 POOLS = {"web": 3, "local": 2, "grpc": 2, "batch": 2}  # and how many workers each has
+# Workers of other kinds beside them (--mixed): how many, their command, keys of their pools, and connections that are kept
+LIBRARIES = os.path.join(harness.ROOT, "lib")
+BINDING = os.path.join(harness.ROOT, "tests/workers/binding-worker.py")
+MIXED = {
+    "c": (2, [harness.RPC_WORKER, "--version"], {"handoff": "channel"}, True),
+    "go": (2, [os.path.join(harness.BUILD, "go-http")], {"handoff": "channel"}, True),
+    "python": (2, ["/usr/bin/python3", f"{LIBRARIES}/python/examples/http_worker.py"], {}, True),
+    "asyncio": (1, ["/usr/bin/python3", f"{LIBRARIES}/python/examples/asyncio_worker.py"], {}, True),
+    "node": (1, ["/usr/bin/node", f"{LIBRARIES}/node/examples/http-worker.js"], {}, True),
+    "shim": (2, ["/usr/bin/python3", BINDING, "standard", "@ADDRESS@"], {"bind_shim": "yes"}, False),
+}
 BUDGET = {"drain_timeout": f"{DRAIN_SECONDS}s", "stop_timeout": f"{DRAIN_SECONDS}s", "start_timeout": "20s", "restart_delay": "50ms",
           "restart_delay_max": "500ms", "restart_reset": "200ms", "limit_core": 0}
 
@@ -28,10 +39,12 @@ class Wrong(Exception):
 
 class Service:
     """One master with four pools: C workers on TCP and on a Unix socket, grpc-go workers, and workers without sockets whose
-    start can be held up, and with it every reload."""
+    start can be held up, and with it every reload. Mixed: and with pools in other languages, and by other ways."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, mixed=False):
         self.seed = seed
+        self.mixed = MIXED if mixed else {}
+        POOLS.update({pool: size for pool, (size, *_) in self.mixed.items()})
         self.h = harness.Handover("soak")
         self.gate = self.h.path("gate")
         self.program = self.h.path("rpc-worker")  # a copy, which can be replaced
@@ -56,9 +69,13 @@ class Service:
         self.ports = {"web": h.socket("web", backlog=1024), "grpc": h.socket("grpc", backlog=1024)}
         self.local = h.path("local.sock")
         h.socket("local", f"unix:{self.local}")
+        for pool in self.mixed:
+            self.ports[pool] = h.socket(pool, backlog=1024)
         for pool, size in POOLS.items():
             h.pool(pool, self.command(pool, "v1"), workers=size, **BUDGET, **({"sockets": pool} if pool != "batch" else {}))
         h.pool("local", max_surge=1)
+        for pool, (_, _, keys, _) in self.mixed.items():
+            h.pool(pool, **keys)
         for pool in ("web", "grpc"):
             h.pool(pool, dump_signal="SIGQUIT", dump_timeout=f"{int(DUMP_SECONDS * 1000)}ms")
 
@@ -66,6 +83,9 @@ class Service:
         """A good version, or with options a bad one."""
         if pool == "batch":
             return harness.steps("exit-on:TERM:0", f"say:{version}", *options, f"await:{self.gate}", "ready")
+        if pool in self.mixed:  # the version is a word that only the C worker knows, and that can be seen from outside
+            _, words, _, _ = self.mixed[pool]
+            return shlex.join([word.replace("@ADDRESS@", f"127.0.0.1:{self.ports[pool]}") for word in words] + [version])
         program = {"web": [harness.RPC_WORKER, "--stubborn"], "local": [self.program], "grpc": [GRPC_WORKER]}[pool]
         return shlex.join([*program, "--version", version, *map(str, options)])
 
@@ -113,6 +133,9 @@ class Service:
                  "grpc": (GRPC_LOAD, f"127.0.0.1:{self.ports['grpc']}",
                           ("--unary-new", 8, "--pick-first", "20,3", "--round-robin", "20,3", "--slow", f"3,{SLOW}",
                            "--streams", "2,10,40"))}
+        for pool, (_, _, _, keeps) in self.mixed.items():
+            kinds[pool] = (harness.RPC_LOAD, f"127.0.0.1:{self.ports[pool]}",
+                           ("--new", 10, "--slow", f"2,{SLOW}", *(("--keepalive", "10,2") if keeps else ())))
         for pool, (program, target, options) in kinds.items():
             self.loads[pool] = h.load(*options, "--records", self.records(pool), target=target, program=program)
 
