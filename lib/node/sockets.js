@@ -27,6 +27,7 @@ function announced(env) {
 class Sockets {
   constructor(env, byHand) {
     this.given = Boolean(env.LISTEN_FDS);
+    this.byChannel = env.HANDOVER_HANDOFF === 'channel';
     this.opened = [];
     const all = this.given ? announced(env).map((name, i) => ({ name, fd: FIRST_DESCRIPTOR + i })) : [];
     // The last ones are no sockets, but were kept for us.
@@ -34,6 +35,7 @@ class Sockets {
     this.kept = all.splice(all.length - kept, kept);
     this.free = this.given
       ? all.map(({ name, fd }) => ({ name, options: { fd, backlog: BACKLOG } }))
+      : this.byChannel ? [] // the supervisor has some: none is made by hand
       : Object.entries(byHand).map(([name, options]) => ({ name, options }));
   }
 
@@ -59,6 +61,7 @@ class Sockets {
   }
 
   missing(name) {
+    if (this.byChannel) return 'the pool has handoff = channel, which this package does not speak: say handoff = inherit';
     const all = [...this.free.map((socket) => socket.name), ...this.opened].join(' ');
     if (!all && !this.given) return 'LISTEN_FDS is not set: no supervisor has given us a listening socket';
     if (name === undefined) return this.free.length ? `say which socket: there are ${all}` : `all sockets are in use already: ${all}`;

@@ -62,6 +62,7 @@ test('sockets are given once', () => {
   assert.throws(() => sockets.take('grpc'), /socket "grpc" is in use already/);
   assert.throws(() => sockets.take(), /all sockets are in use already/);
   assert.throws(() => new Sockets({}, {}).take(), /LISTEN_FDS is not set/);
+  assert.throws(() => new Sockets({ HANDOVER_HANDOFF: 'channel' }, { grpc: { port: 1 } }).take('grpc'), /say handoff = inherit/);
 });
 
 // make returns a worker without a supervisor, and a promise of its exit status.

@@ -14,12 +14,15 @@ class Sockets:
     def __init__(self, environment, by_hand):
         self.opened, self.kept = [], []
         self.given = bool(environment.get("LISTEN_FDS"))
+        self.by_channel = environment.get("HANDOVER_HANDOFF") == "channel"
         if self.given:
             every = list(enumerate(announced(environment), FIRST_DESCRIPTOR))
             for fd, _ in every:
                 os.set_inheritable(fd, False)
             listening = max(len(every) - stored_count(environment), 0)
             self.free, self.kept = every[:listening], every[listening:]
+        elif self.by_channel:
+            self.free = []  # the supervisor has some: none is made by hand
         else:
             self.free = [(address, name) for name, address in by_hand.items()]
 
@@ -41,6 +44,8 @@ class Sockets:
         return any(known == name for _, known in self.free)
 
     def missing(self, name):
+        if self.by_channel:
+            return "the pool has handoff = channel, which this package does not speak: say handoff = inherit"
         every = " ".join([known for _, known in self.free] + self.opened)
         if not every and not self.given:
             return "LISTEN_FDS is not set: no supervisor has given us a listening socket"
