@@ -144,13 +144,16 @@ CPP_FLAGS = -std=c++17 -Wall -Wextra -Werror $(OPT_$(VARIANT)) -fPIE -MMD -MP -I
 CPP_CXX   = $(if $(findstring clang,$(VARIANT)),clang++,g++)
 $(BUILD)/cpp-grpc: $(CPP_OUT)/lib/cpp/examples/grpc-worker.o $(CPP_PB) $(BUILD)/libhandover.a
 $(BUILD)/grpc-plain: $(CPP_OUT)/tests/servers/grpc-plain.o $(CPP_PB)
+# the shim is loaded first into this one, where a sanitizer's runtime wants to be
+$(BUILD)/grpc-plain: OPT_$(VARIANT) := $(filter-out $(SAN),$(OPT_$(VARIANT)))
+$(BUILD)/grpc-plain: ALL_LDFLAGS := $(filter-out $(SAN),$(ALL_LDFLAGS))
 $(BUILD)/cpp-grpc $(BUILD)/grpc-plain:
 	$(CPP_CXX) $(ALL_LDFLAGS) -pthread -o $@ $^ $$(pkg-config --libs grpc++ protobuf)
 $(CPP_OUT)/%.o: %.cc $(CPP_OUT)/echo.pb.cc Makefile
 	@mkdir -p $(@D)
 	$(CPP_CXX) $(CPP_FLAGS) -c -o $@ $<
-$(CPP_OUT)/echo%.o: $(CPP_OUT)/echo%.cc
-	$(CPP_CXX) $(filter-out -Wall -Wextra -Werror,$(CPP_FLAGS)) -c -o $@ $<
+$(CPP_OUT)/echo%.o: $(CPP_OUT)/echo%.cc Makefile
+	$(CPP_CXX) $(filter-out -Wall -Wextra -Werror $(SAN),$(CPP_FLAGS)) -c -o $@ $<
 $(CPP_OUT)/echo.grpc.pb.cc: $(CPP_OUT)/echo.pb.cc
 $(CPP_OUT)/echo.pb.cc: lib/cpp/examples/echo.proto
 	@mkdir -p $(@D)
@@ -220,7 +223,7 @@ test-servers-core: programs library tools
 	@SERVERS=core BUILD=$(abspath $(BUILD)) VARIANT=$(VARIANT) /usr/bin/python3 -m pytest -q -n 4 --timeout 180 -p no:cacheprovider \
 		tests/servers/test_servers.py
 # grpc-js and what it needs, as package-lock.json has them
-$(BUILD)/npm/node_modules: tests/servers/npm/package.json tests/servers/npm/package-lock.json
+$(BUILD)/npm/node_modules: tests/servers/npm/package.json tests/servers/npm/package-lock.json | deps-servers
 	@mkdir -p $(@D)
 	cp $^ $(@D)
 	cd $(@D) && npm ci --silent --no-audit --no-fund --ignore-scripts

@@ -68,7 +68,7 @@ def h2o(h, handover):
     port = upstream(h, handover)
     h.write_file("h2o.conf", f"""
 listen: {{ host: 127.0.0.1, port: {h.port} }}
-user: root
+{"user: root" if os.geteuid() == 0 else ""}
 http1-upgrade-to-http2: OFF
 hosts:
   default:
