@@ -117,7 +117,9 @@ SERVERS = [
     Server("h2o", Http(*NEW), "Servers for Server::Starter", {"h2o -c /etc/h2o.conf": "/usr/bin/h2o -c @PLACE@/h2o.conf"}, files=h2o, reports=False),
     Server("einhorn", Http(*NEW_AND_FEW), "Servers for einhorn", {"/usr/local/bin/api": shlex.join([PYTHON, STRICT, "einhorn"])}),
     Server("s6", Http(*NEW_AND_FEW), "Servers that tell s6", {"/usr/local/bin/api --ready-fd 9": shlex.join([PYTHON, STRICT, "s6"])}),
-    Server("java", Http(*NEW), "Java", {"java -jar /srv/api.jar": ours("/usr/bin/java", "Api.java", "@PORT@"), "delay:10s": "delay:3s"}),
+    # how long a JVM takes is anybody's guess where many tests run: it says so itself
+    Server("java", Http(*NEW), "Java", {"java -jar /srv/api.jar": ours("/usr/bin/java", "Api.java", "@PORT@", "@PLACE@/java-%n-%g"),
+                                        "delay:10s": "exec:test -e @PLACE@/java-%n-%g"}),
     Server("redis", Redis(), "redis", {"redis-server /etc/redis.conf": "/usr/bin/redis-server @PLACE@/redis.conf", "/run": "@PLACE@/redis"}, files=redis,
            reports=False),
 ]

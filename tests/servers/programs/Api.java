@@ -1,10 +1,13 @@
-// Api.java PORT: the JDK's own HTTP server, which knows nothing of handover. It answers JSON-RPC as rpc-worker does.
+// Api.java PORT FILE: the JDK's own HTTP server, which knows nothing of handover but that it makes a
+// file when it serves. It answers JSON-RPC as rpc-worker does.
 
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.regex.Matcher;
@@ -65,5 +68,6 @@ public class Api {
 		server.setExecutor(Executors.newCachedThreadPool());
 		Runtime.getRuntime().addShutdownHook(new Thread(() -> drain(server)));
 		server.start();
+		Files.createFile(Path.of(args[1]));
 	}
 }
