@@ -79,7 +79,7 @@ class Night:
         h.runtime_options = ["--runtime-dir", h.runtime_dir]
         h.control = h.api.address = f"{h.runtime_dir}/control.sock"
         h.socket("grpc")
-        h.pool("api", h.path("api"), sockets="grpc", workers=2, drain_timeout="100ms", dump_signal="SIGQUIT", dump_timeout="100ms")
+        h.pool("api", h.path("api"), sockets="grpc", workers=2, drain_timeout="100ms", dump_signal="SIGQUIT", dump_timeout="300ms")
         h.pool("mail", h.path("mail"), restart_delay="10ms", restart_delay_max="1h", crash_loop_after=3)
         h.start()
         h.good_reload(pool="api", wait="drained")

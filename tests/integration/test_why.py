@@ -133,7 +133,7 @@ def test_a_bad_version_and_a_bad_drain(handover):
     assert late["message"] == "was not ready within 50 ms (start_timeout): SIGKILL; killed by SIGKILL"
     assert late["drain"]["reason"] == "not ready in time" and late["started_for"] == "reload 3" and late["threads"][0]["tid"] == late["pid"]
     # one that goes when it is told to: what it was doing is what it did when its time was up
-    h.section("pool:new", command=steps("sleep:1000000"))
+    h.section("pool:new", command=steps("sleep:1000000"), drain_timeout="1h")
     h.write()
     h.bad_reload()
     late = last_of(h, kind="not-ready", started_for="reload 4")
@@ -249,7 +249,7 @@ def test_a_stack_that_may_not_be_read(handover):
 
 def test_a_watchdog(handover):
     h = handover()
-    h.pool("api", steps("ready", "say:stuck", "say-on:ABRT:dumped"), watchdog="100ms", dump_timeout="50ms", restart="never")
+    h.pool("api", steps("say-on:ABRT:dumped", "say:stuck", "ready"), watchdog="100ms", dump_timeout="200ms", restart="never")
     h.start()
     incident = wait_incident(h)
     assert incident["kind"] == "hung"
@@ -278,15 +278,15 @@ def script(h, text):
     return f"sh {h.path('script')}"
 
 
-def test_a_dump_without_end(handover):
+def test_a_dump_that_is_too_long(handover):
     h = handover()
-    h.pool("api", script(h, "trap '' TERM\ntrap 'while :; do echo a line of a dump that does not end; done' QUIT\n"
+    h.pool("api", script(h, "trap '' TERM\ntrap 'i=0; while [ $i -lt 1000 ]; do echo a line of a long dump; i=$((i+1)); done' QUIT\n"
                             "while :; do sleep 0.01; done\n"),
-           ready="delay:1ms", drain_timeout="50ms", dump_signal="SIGQUIT", dump_timeout="100ms")
+           ready="delay:1ms", drain_timeout="50ms", dump_signal="SIGQUIT", dump_timeout="400ms")
     h.start()
     h.good_reload(wait="drained")
     dump = incidents(h)[0]["dump"]
-    assert dump["cut"] and dump["lines"][0] == "a line of a dump that does not end"
+    assert dump["cut"] and dump["lines"][0] == "a line of a long dump"
     assert 8000 < len("\n".join(dump["lines"])) <= 8192
     assert "its dump (what it wrote after SIGQUIT; the rest is in the log):" in h.cli("why", "api").stdout
 

@@ -61,7 +61,7 @@ def test_fields_of_events(service):
 def test_an_incident_is_one_entry_with_all_that_is_known(service):
     h = service()
     h.pool("api", steps("ready", "ignore:TERM", "say:before", "say-on:USR2:dumped"), drain_timeout="50ms", dump_signal="SIGUSR2",
-           dump_timeout="100ms")
+           dump_timeout="300ms")
     h.start()
     [pid] = h.pids()
     assert h.systemctl("reload").returncode == 0
