@@ -1,6 +1,6 @@
-/* table.c - the tables of `status`, `list`, `why` and `history`; the only file that knows
+/* table.c - the tables of `status` and `list`, and how all are drawn: the only file that knows
  * libsmartcols. */
-#include "cli/table.h"
+#include "cli/table_internal.h"
 
 #include <errno.h>
 #include <libsmartcols/libsmartcols.h>
@@ -11,23 +11,8 @@
 #include "base/fd.h"
 #include "cli/text.h"
 
-struct column {
-	const char *name;
-	bool right;
-	bool cut; /* gives way first where the terminal is narrow */
-};
-
-/* A table under construction, and whether memory was short somewhere on the way. */
-struct table {
-	const struct term *term;
-	struct libscols_table *table;
-	struct libscols_line *line;
-	size_t column;
-	bool failed;
-};
-
-static void table_begin(struct table *table, const struct term *term, const struct column *columns,
-			size_t n)
+void table_begin(struct table *table, const struct term *term, const struct column *columns,
+		 size_t n)
 {
 	unsigned width, rows;
 
@@ -53,7 +38,7 @@ static void table_begin(struct table *table, const struct term *term, const stru
 	}
 }
 
-static void table_line(struct table *table)
+void table_line(struct table *table)
 {
 	table->column = 0;
 	table->line = table->failed ? NULL : scols_table_new_line(table->table, NULL);
@@ -61,8 +46,7 @@ static void table_line(struct table *table)
 		table->failed = true;
 }
 
-/* The next cell of the line. Nothing is "-", so that columns can be counted in a script. */
-static void table_cell(struct table *table, enum colour colour, const char *text)
+void table_cell(struct table *table, enum colour colour, const char *text)
 {
 	cleanup_buf struct buf clean = {0};
 	struct libscols_cell *cell;
@@ -80,7 +64,7 @@ static void table_cell(struct table *table, enum colour colour, const char *text
 		scols_cell_set_color(cell, term_colour(table->term, colour));
 }
 
-static void table_number(struct table *table, long number)
+void table_number(struct table *table, long number)
 {
 	char text[24] = "";
 
@@ -89,7 +73,7 @@ static void table_number(struct table *table, long number)
 	table_cell(table, COLOUR_NONE, text);
 }
 
-static int table_end(struct table *table, struct buf *out)
+int table_end(struct table *table, struct buf *out)
 {
 	cleanup_free char *text = NULL;
 
@@ -123,7 +107,7 @@ static enum colour state_colour(const char *state)
 	return COLOUR_NONE;
 }
 
-static char *without_blanks(char *text)
+char *table_without_blanks(char *text)
 {
 	size_t len = 0;
 
@@ -134,21 +118,20 @@ static char *without_blanks(char *text)
 	return text;
 }
 
-/* One word, so that columns can be counted: "1h6min". */
-static void table_duration(struct table *table, double seconds)
+void table_duration(struct table *table, double seconds)
 {
 	char text[DURATION_TEXT_MAX] = "";
 
 	text_duration(seconds, text);
-	table_cell(table, COLOUR_NONE, without_blanks(text));
+	table_cell(table, COLOUR_NONE, table_without_blanks(text));
 }
 
-static void table_exact_duration(struct table *table, double seconds)
+void table_exact_duration(struct table *table, double seconds)
 {
 	char text[DURATION_TEXT_MAX] = "";
 
 	text_exact_duration(seconds, text);
-	table_cell(table, COLOUR_NONE, without_blanks(text));
+	table_cell(table, COLOUR_NONE, table_without_blanks(text));
 }
 
 /* What a worker says of itself, and what waits for it: "reload, 4.2 s left; 12 calls". */
@@ -403,127 +386,5 @@ int table_found(const struct term *term, const struct api_found *list, size_t n,
 		table_cell(&table, COLOUR_NONE, list[i].config != NULL ? list[i].config : "");
 		table_cell(&table, COLOUR_NONE, list[i].socket);
 	}
-	return table_end(&table, out);
-}
-
-/* ---- the past ---- */
-
-/* One word, as a duration: "2026-11-23T14:02:11", or the time alone on a terminal today. */
-static void table_time(struct table *table, const char *time)
-{
-	cleanup_buf struct buf text = {0};
-
-	text_add_time(&text, time, false, table->term->tty);
-	for (size_t i = 0; i < text.len; i++)
-		if (text.data[i] == ' ')
-			text.data[i] = 'T';
-	table_cell(table, COLOUR_NONE, buf_text(&text));
-}
-
-int table_incidents(const struct term *term, const struct api_incident *list, size_t n,
-		    struct buf *out)
-{
-	static const struct column columns[] = {{"ID", true, false},	  {"ENDED", false, false},
-						{"WORKER", false, false}, {"GEN", true, false},
-						{"PID", true, false},	  {"UP", true, false},
-						{"KIND", false, false},	  {"WHAT", false, true}};
-	struct table table;
-
-	table_begin(&table, term, columns, ARRAY_LEN(columns));
-	for (size_t i = 0; i < n && !table.failed; i++) {
-		cleanup_buf struct buf worker = {0};
-
-		buf_printf(&worker, "%s/%ld", list[i].pool, list[i].slot);
-		table_line(&table);
-		table_number(&table, list[i].id);
-		table_time(&table, list[i].time);
-		table_cell(&table, COLOUR_NONE, buf_text(&worker));
-		table_number(&table, list[i].generation);
-		table_number(&table, list[i].pid > 0 ? list[i].pid : -1);
-		table_exact_duration(&table, list[i].up_s);
-		table_cell(&table, strcmp(list[i].kind, "exited") == 0 ? COLOUR_YELLOW : COLOUR_RED,
-			   list[i].kind);
-		table_cell(&table, COLOUR_NONE, list[i].message);
-	}
-	return table_end(&table, out);
-}
-
-static void table_milliseconds(struct table *table, long milliseconds)
-{
-	table_exact_duration(table, milliseconds >= 0 ? (double)milliseconds / 1000 : -1);
-}
-
-/* "api/2:1.2s" */
-static void table_slowest(struct table *table, const struct api_slowest *slowest)
-{
-	cleanup_buf struct buf text = {0};
-	char took[DURATION_TEXT_MAX] = "";
-
-	text_exact_duration((double)slowest->ms / 1000, took);
-	if (slowest->pool[0] != '\0' && slowest->ms >= 0)
-		buf_printf(&text, "%s/%ld:%s", slowest->pool, slowest->slot, without_blanks(took));
-	table_cell(table, COLOUR_NONE, buf_text(&text));
-}
-
-/* "web:128/4096" */
-static void table_queue(struct table *table, const struct api_record *record)
-{
-	cleanup_buf struct buf text = {0};
-
-	if (record->queue_socket[0] != '\0')
-		buf_printf(&text, "%s:%ld/%ld", record->queue_socket, record->queue,
-			   record->queue_limit);
-	table_cell(table, COLOUR_NONE, buf_text(&text));
-}
-
-static void table_record(struct table *table, const struct api_record *record)
-{
-	bool running = strcmp(record->result, "running") == 0;
-	bool good = strcmp(record->result, "committed") == 0;
-	cleanup_buf struct buf by = {0};
-
-	table_line(table);
-	table_number(table, record->id);
-	table_time(table, record->asked);
-	table_cell(table, COLOUR_NONE, record->kind);
-	table_cell(table,
-		   running ? COLOUR_YELLOW
-		   : good  ? COLOUR_GREEN
-			   : COLOUR_RED,
-		   record->result);
-	table_milliseconds(table, record->waited_ms > 0 ? record->waited_ms : -1);
-	table_milliseconds(table, record->prepare_ms);
-	table_milliseconds(table, running ? record->duration_ms : record->ready_ms);
-	table_milliseconds(table, record->drain_ms);
-	table_slowest(table, &record->start);
-	table_slowest(table, &record->drain);
-	table_queue(table, record);
-	table_cell(table, COLOUR_NONE, record->what);
-	buf_add_str(&by, record->by);
-	if (record->unit[0] != '\0')
-		buf_printf(&by, " (%s)", record->unit);
-	table_cell(table, COLOUR_NONE, buf_text(&by));
-}
-
-int table_history(const struct term *term, const struct api_record *list, size_t n, struct buf *out)
-{
-	static const struct column columns[] = {{"ID", true, false},
-						{"ASKED", false, false},
-						{"KIND", false, false},
-						{"RESULT", false, false},
-						{"WAITED", true, false},
-						{"PREPARE", true, false},
-						{"READY", true, false},
-						{"DRAIN", true, false},
-						{"SLOWEST-START", false, false},
-						{"SLOWEST-DRAIN", false, false},
-						{"QUEUE-MAX", false, false},
-						{"WHAT", false, true},
-						{"BY", false, true}};
-	struct table table;
-
-	table_begin(&table, term, columns, ARRAY_LEN(columns));
-	for (size_t i = 0; i < n && !table.failed; i++)
-		table_record(&table, &list[i]);
 	return table_end(&table, out);
 }
