@@ -69,7 +69,9 @@ static int engine_grow_pool(struct engine *engine, uint32_t p, uint32_t capacity
 {
 	struct pool *pool = &engine->model->pools[p];
 	struct pool_runtime *runtime = &engine->pools[p];
-	struct proc **procs = realloc(runtime->procs, capacity * sizeof(*procs));
+	/* it may have grown further than the model, when memory was short */
+	uint32_t n_procs = capacity > runtime->n_procs ? capacity : runtime->n_procs;
+	struct proc **procs = realloc(runtime->procs, n_procs * sizeof(*procs));
 	uint32_t before = pool->capacity;
 	void *block = malloc(pool_memory_size(capacity));
 
@@ -79,8 +81,8 @@ static int engine_grow_pool(struct engine *engine, uint32_t p, uint32_t capacity
 		free(block);
 		return -ENOMEM;
 	}
-	memset(procs + runtime->n_procs, 0, (capacity - runtime->n_procs) * sizeof(*procs));
-	runtime->n_procs = capacity;
+	memset(procs + runtime->n_procs, 0, (n_procs - runtime->n_procs) * sizeof(*procs));
+	runtime->n_procs = n_procs;
 	/* the plan first: a model that can say more than we can hold must never exist */
 	pool->capacity = capacity;
 	if (engine_reserve_plan(engine) < 0) {
