@@ -28,7 +28,22 @@ struct check_slot {
 	uint32_t leaving, serial; /* this one */
 };
 
+/* What a generation runs; number 0: none. */
+struct check_version {
+	uint32_t generation;
+	uint64_t number;
+};
+
+enum { CHECK_GENERATIONS = 256 };
+
+struct check_versions {
+	struct check_version current, next;
+	uint64_t known[CHECK_GENERATIONS]; /* generation << 32 | number, of those that were
+					      started */
+};
+
 struct check_pool {
+	struct check_versions versions;
 	/* before the transaction */
 	enum pool_state state;
 	struct pool_params params;
@@ -56,6 +71,7 @@ struct check_request {
 struct check {
 	struct check_pool pools[SIM_POOLS];
 	struct check_request requests[CHECK_REQUESTS];
+	uint64_t versions_made;
 	bool rolling; /* between the begin and the end of a transaction */
 	bool start;
 	bool gate_open;
@@ -175,6 +191,8 @@ static inline void check_waiting(struct sim *sim)
 
 /* ---- the transaction ---- */
 
+#include "core_check_version.h"
+
 static inline void check_begin(struct sim *sim, const struct core_event *event)
 {
 	struct check *check = check_of(sim);
@@ -195,6 +213,7 @@ static inline void check_begin(struct sim *sim, const struct core_event *event)
 		entry->good = entry->said_good = false;
 		entry->question = 0;
 		entry->change = event->changes[p];
+		check_version_begins(sim, p, &entry->change);
 		if (entry->change.kind == CHANGE_SLOT)
 			entry->change.params = pool->params;
 		if (check->start && entry->change.params.start_retry) {
@@ -373,6 +392,7 @@ static inline void check_transaction_ends(struct sim *sim, const struct order *o
 			check_committed_pool(sim, p);
 		else
 			check_undone_pool(sim, p);
+		check_version_ends(&check->pools[p].versions, order->kind == ORDER_COMMIT);
 	}
 	check->rolling = check->held = false;
 }

@@ -321,6 +321,7 @@ static inline void check_order(struct sim *sim, size_t n, bool commits)
 								  : entry->max_processes;
 		CHECK(sim, entry->live <= most);
 		CHECK(sim, check_worker(sim, &order->worker)->serial == order->worker.serial);
+		check_version(sim, order);
 		CHECK(sim, check_worker(sim, &order->worker)->state == WORKER_STARTING);
 		check_exclusive(sim, order);
 		break;
