@@ -45,7 +45,7 @@ _handover_offer() {
 _handover_operand() {
 	local command=$1 n=$2 cur=$3
 	case $command/$n in
-	reload/0 | scale/0) _handover_offer "$(_handover_pools)" "$cur" ;;
+	reload/0 | rollback/0 | scale/0) _handover_offer "$(_handover_pools)" "$cur" ;;
 	why/0 | logs/0 | restart/0 | signal/0 | dump/0)
 		_handover_offer "$(_handover_pools) $(_handover_slots)" "$cur"
 		;;
@@ -62,7 +62,7 @@ _handover_operand() {
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		;;
 	help/0)
-		_handover_offer "status why history list logs events reload promote abort restart scale stop out-of-service signal dump sockets exec check help" "$cur"
+		_handover_offer "status why history list logs events reload promote abort rollback restart scale stop out-of-service signal dump sockets exec check help" "$cur"
 		;;
 	esac
 }
@@ -78,7 +78,7 @@ _handover_options() {
 	exec) echo "--move $instance" ;;
 	logs | events) echo "--follow --json $instance" ;;
 	reload) echo "--changed $change" ;;
-	promote | restart | scale) echo "$change" ;;
+	promote | rollback | restart | scale) echo "$change" ;;
 	abort) echo "--verbose --quiet --json $instance" ;;
 	stop) echo "--now --verbose --quiet --json $instance" ;;
 	out-of-service | signal | dump) echo "--quiet --json $instance" ;;

@@ -115,6 +115,26 @@ static void read_stored(const json_t *list, struct api_status *status)
 	}
 }
 
+static void read_versions(const json_t *item, struct api_pool *pool)
+{
+	const json_t *version = json_object_get(item, "version");
+	const json_t *failed = json_object_get(item, "failed"), *last = NULL;
+
+	pool->on_disk = get_text(version, "on_disk");
+	pool->not_held = get_text(version, "not_held");
+	pool->n_previous = json_array_size(json_object_get(item, "previous"));
+	pool->n_failed = json_array_size(failed);
+	for (size_t i = 0; i < pool->n_failed; i++) {
+		const json_t *one = json_array_get(failed, i);
+
+		if (last == NULL || strcmp(get_text(one, "time"), get_text(last, "time")) > 0)
+			last = one;
+	}
+	pool->failed = get_text(last, "version");
+	pool->failed_reason = get_text(last, "reason");
+	pool->failed_time = get_text(last, "time");
+}
+
 static void read_pools(const json_t *list, struct api_status *status)
 {
 	status->pools = room(list, sizeof(*status->pools), &status->n_pools);
@@ -134,6 +154,7 @@ static void read_pools(const json_t *list, struct api_status *status)
 				      .restarts = get_number(item, "restarts", 0),
 				      .degraded = get_bool(item, "degraded"),
 				      .ready = get_bool(item, "ready")};
+		read_versions(item, &status->pools[i]);
 	}
 }
 

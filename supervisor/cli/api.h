@@ -60,6 +60,10 @@ struct api_result {
 
 struct api_pool {
 	const char *name, *state, *reason;
+	const char *on_disk;  /* what differs from what runs; "": nothing */
+	const char *not_held; /* of what runs; "": nothing */
+	const char *failed, *failed_reason, *failed_time; /* the version that failed last */
+	size_t n_failed, n_previous;
 	long generation, workers, configured, serving, starting, draining, restarts;
 	bool degraded, ready;
 };

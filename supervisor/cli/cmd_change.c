@@ -1,4 +1,4 @@
-/* cmd_change.c - `handover reload`, `restart`, `scale` and `stop`. */
+/* cmd_change.c - `handover reload`, `rollback`, `restart`, `scale` and `stop`. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -62,6 +62,22 @@ int cmd_abort(struct cli *cli)
 		code = change_report(&change);
 	change_free(&change);
 	return code;
+}
+
+int cmd_rollback(struct cli *cli)
+{
+	struct api_ask ask = API_ASK_NOTHING;
+	cleanup_buf struct buf what = {0};
+	struct target target;
+
+	buf_add_str(&what, "rollback");
+	if (cli->n_operands > 0) {
+		if (target_parse(cli, cli->operands[0], false, &target) != CLI_DONE)
+			return CLI_USAGE;
+		ask.pool = target.pool;
+		buf_printf(&what, " of pool %s", target.pool);
+	}
+	return change(cli, "/v1/rollback", &ask, what.data);
 }
 
 int cmd_restart(struct cli *cli)

@@ -89,6 +89,40 @@ static void add_degraded(struct cli *cli, const struct api_status *status, struc
 	}
 }
 
+/* What a reload would start, or did start in vain: the last one is told anyway. */
+static void add_versions(const struct term *term, const struct api_status *status, bool verbose,
+			 struct buf *out)
+{
+	bool has_failed =
+	    status->last_reload != NULL && strcmp(status->last_reload->result, "committed") != 0;
+
+	for (size_t i = 0; i < status->n_pools; i++) {
+		const struct api_pool *pool = &status->pools[i];
+		cleanup_buf struct buf text = {0};
+
+		if (pool->on_disk[0] != '\0') {
+			buf_printf(&text, "pool %s: another version than generation %ld runs: %s",
+				   pool->name, pool->generation, pool->on_disk);
+			add_line(term, out, "on disk", COLOUR_YELLOW, &text);
+		}
+		buf_reset(&text);
+		if (pool->n_failed > 0 && (verbose || !has_failed)) {
+			buf_printf(&text, "pool %s: %s at ", pool->name, pool->failed);
+			text_add_time(&text, pool->failed_time, false, false);
+			buf_printf(&text, ": %s", pool->failed_reason);
+			if (pool->n_failed > 1)
+				buf_printf(&text, "; and %zu more", pool->n_failed - 1);
+			add_line(term, out, "failed", COLOUR_YELLOW, &text);
+		}
+		buf_reset(&text);
+		if (verbose && pool->not_held[0] != '\0') {
+			buf_printf(&text, "pool %s: a crash or rollback finds as it is then: %s",
+				   pool->name, pool->not_held);
+			add_line(term, out, "not held", COLOUR_NONE, &text);
+		}
+	}
+}
+
 static void add_out_of_service(struct cli *cli, const struct api_status *status, struct buf *out)
 {
 	cleanup_buf struct buf text = {0};
@@ -183,6 +217,7 @@ static int show_status(struct cli *cli, const struct api_status *status)
 
 	add_instance(term, status, options->verbose, &out);
 	add_degraded(cli, status, &out);
+	add_versions(term, status, options->verbose, &out);
 	add_out_of_service(cli, status, &out);
 	add_reload(term, status, &out);
 	add_last_reload(term, status, options->verbose, &out);

@@ -145,6 +145,22 @@ const struct command commands[] = {
      .needs_instance = true,
      .unbounded = true,
      .run = cmd_abort},
+    {.name = "rollback",
+     .operands = "[POOL]",
+     .summary = "back to the version that served before",
+     .help = "Rolls, as a reload does, to the version that served before the present one: the\n"
+	     "same program (it was held open, whatever is on disk by now), arguments and\n"
+	     "environment. No file is read. Once more goes one version further back, as far\n"
+	     "as 'keep_generations' says. What is left is remembered as failed: `handover\n"
+	     "reload --changed` does not start it again, `handover reload` does.\n"
+	     "\n"
+	     "  handover rollback               all pools that have one\n"
+	     "  handover rollback api           this pool\n",
+     .options = CHANGE,
+     .max_operands = 1,
+     .needs_instance = true,
+     .unbounded = true,
+     .run = cmd_rollback},
     {.name = "restart",
      .operands = "POOL[/SLOT]",
      .summary = "replace workers by new ones of the same version",

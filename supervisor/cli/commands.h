@@ -47,6 +47,7 @@ int cmd_history(struct cli *cli);
 int cmd_reload(struct cli *cli);
 int cmd_promote(struct cli *cli);
 int cmd_abort(struct cli *cli);
+int cmd_rollback(struct cli *cli);
 int cmd_restart(struct cli *cli);
 int cmd_scale(struct cli *cli);
 int cmd_stop(struct cli *cli);

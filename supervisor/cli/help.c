@@ -5,7 +5,7 @@
 #include "cli/options.h"
 
 static const char *const groups[] = {"status why history list logs events",
-				     "reload restart scale stop out-of-service",
+				     "reload rollback restart scale stop out-of-service",
 				     "signal dump check help"};
 static const char *const titles[] = {"Look", "Change", "Find out"};
 

@@ -175,6 +175,8 @@ static const struct route {
      API_CHANGED | API_POOL | API_WAIT | API_ABORT | API_PROGRESS, 0},
     {ROUTE_POST, "/v1/reload/promote", api_post_promote, API_WAIT | API_ABORT | API_PROGRESS, 0},
     {ROUTE_POST, "/v1/reload/abort", api_post_abort, API_PROGRESS, 0},
+    {ROUTE_POST, "/v1/rollback", api_post_rollback, API_POOL | API_WAIT | API_ABORT | API_PROGRESS,
+     0},
     {ROUTE_POST, "/v1/stop", api_post_stop, API_NOW | API_PROGRESS, 0},
     {ROUTE_POST, "/v1/out-of-service", api_post_out_of_service, API_ON, API_ON},
     {ROUTE_POST, "/v1/pools/*/restart", api_post_restart,

@@ -200,7 +200,7 @@ static void post_wish(struct call *call, enum wish_kind kind, const char *pool)
 		asking_free(asking);
 }
 
-/* ---- reload, restart, scale ---- */
+/* ---- reload, rollback, restart, scale ---- */
 
 void api_post_reload(struct call *call)
 {
@@ -215,6 +215,11 @@ void api_post_promote(struct call *call)
 void api_post_abort(struct call *call)
 {
 	post_wish(call, WISH_ABORT, NULL);
+}
+
+void api_post_rollback(struct call *call)
+{
+	post_wish(call, WISH_ROLLBACK, call->ask.pool);
 }
 
 /* False: answered with 404. */

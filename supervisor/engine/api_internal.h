@@ -50,6 +50,7 @@ void api_get_history(struct call *call);
 void api_post_reload(struct call *call);
 void api_post_promote(struct call *call);
 void api_post_abort(struct call *call);
+void api_post_rollback(struct call *call);
 void api_post_restart(struct call *call);
 void api_post_scale(struct call *call);
 void api_post_stop(struct call *call);

@@ -38,4 +38,9 @@ void api_json_write(json_t *value, struct buf *out);
 /* Descriptors that are kept for workers' successors. */
 json_t *api_json_stored(const struct engine *engine);
 
+/* ---- api_json_versions.c ---- */
+
+/* Members "version", "previous" and "failed" of pool p. */
+void api_json_add_versions(json_t *pool, const struct engine *engine, uint32_t p);
+
 #endif

@@ -57,10 +57,11 @@ static json_t *status_pool(const struct engine *engine, uint32_t p)
 	const uint32_t *counts = pool->counts;
 	cleanup_buf struct buf reason = {0};
 	bool ready = engine_pool_is_ready(engine, p, &reason);
+	json_t *row;
 
 	buf_reset(&reason);
 	pool_explain(engine, p, &reason);
-	return json_pack(
+	row = json_pack(
 	    "{s:o, s:s, s:i, s:i, s:o, s:i, s:i, s:i, s:i, s:b, s:b, s:s}", "name",
 	    api_json_text(engine->pools[p].name), "state", engine_pool_state_name(engine, p),
 	    "generation", (int)pool->generation, "workers", (int)pool->size, "configured",
@@ -69,6 +70,8 @@ static json_t *status_pool(const struct engine *engine, uint32_t p)
 	    (int)(counts[WORKER_DRAINING] + counts[WORKER_DUMPING] + counts[WORKER_KILLED]),
 	    "restarts", (int)pool_restarts(pool), "degraded", (int)pool_is_degraded(pool), "ready",
 	    (int)ready, "reason", buf_text(&reason));
+	api_json_add_versions(row, engine, p);
+	return row;
 }
 
 static json_t *status_pools(const struct engine *engine)

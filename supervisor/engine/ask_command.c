@@ -55,7 +55,9 @@ static int command_spawn(struct ask *ask, char **argv, char **env)
 	    .stdout_fd = engine->null_fd,
 	    .stderr_fd = engine->null_fd,
 	    .cgroup_fd = -1,
-	    .directory = version->spec->working_directory,
+	    .exec_fd = -1,
+	    .directory_fd = -1,
+	    .directory = version->pin->directory.path,
 	    .change_user = version->change_user,
 	    .uid = version->uid,
 	    .gid = version->gid,
@@ -63,7 +65,7 @@ static int command_spawn(struct ask *ask, char **argv, char **env)
 	    .n_groups = version->n_groups,
 	    .umask = version->spec->umask,
 	};
-	int r = spawn_resolve(argv[0], version->spec->working_directory, &path);
+	int r = spawn_resolve(argv[0], version->pin->directory.path, &path);
 
 	if (r < 0)
 		return r;

@@ -20,9 +20,9 @@
 #include "engine/history.h"
 #include "engine/incidents.h"
 #include "system/config.h"
-#include "system/identity.h"
 #include "system/listener.h"
 #include "system/notify.h"
+#include "system/pin.h"
 #include "system/reap.h"
 #include "system/systemd.h"
 
@@ -32,6 +32,7 @@ struct cgroups;	 /* cgroups.c: the cgroup that was delegated to us */
 struct channel;	 /* channel.c: one worker's connection */
 struct canary;	 /* canary.c: the command that is asked about a pool's canaries */
 struct channels; /* channel.c: channel.sock */
+struct failures; /* failures.c: versions that failed */
 struct control;	 /* control.c: the API's listeners */
 struct givings;	 /* giving.c: sockets.sock, and who was given what */
 struct taking;	 /* taking.c: a socket from another instance */
@@ -113,8 +114,8 @@ struct version {
 	uint32_t generation;
 	struct config_ref *config;
 	const struct pool_spec *spec;
-	char *path; /* the executable, resolved */
-	struct identity executable;
+	struct pin *pin;		/* the executable and the working directory, held open */
+	struct version *origin;		/* of which it is another generation: its memory is used */
 	struct version_socket *sockets; /* spec->n_sockets of them */
 	bool change_user;
 	uid_t uid;
@@ -140,6 +141,7 @@ enum start {
 	START_RELOAD, /* and the next two: number of the transaction */
 	START_RESTART,
 	START_SCALE,
+	START_ROLLBACK,
 	START_RESTORED,	      /* the transaction of that number failed: the old version again */
 	START_AFTER_INCIDENT, /* number of the incident */
 };
@@ -189,6 +191,7 @@ struct proc {
 	struct evidence *evidence; /* NULL: nothing has happened */
 	struct reap_status exit;
 	char *failure; /* why it could not be started, in words */
+	bool unlucky;  /* and that is no fault of its version */
 	struct proc *next_buried;
 };
 
@@ -201,7 +204,11 @@ struct pool_runtime {
 	char *name;
 	struct version *current; /* the committed one */
 	struct version *next;	 /* the transaction's, until it is committed or undone */
-	struct proc **procs;	 /* by the worker's index; capacity of the model's pool */
+	struct version *kept[CONFIG_KEEP_MAX]; /* for a rollback: other versions that served, the
+						  latest last */
+	unsigned n_kept;
+	bool rolled_back;    /* since then, no reload has given it what the configuration says */
+	struct proc **procs; /* by the worker's index; capacity of the model's pool */
 	uint32_t n_procs;
 	void *memory;	       /* the model's block */
 	struct version *limbo; /* of a pool that is being removed or undone: for late readers */
@@ -223,12 +230,13 @@ struct pool_runtime {
 	usec_t drain_sum;
 };
 
-/* One wish of an operator: reload, restart, scale. Lives until its (last) answer. */
+/* One wish of an operator: reload, restart, scale, rollback. Lives until its (last) answer. */
 enum wish_kind {
 	WISH_RELOAD,
 	WISH_RESTART,
 	WISH_SCALE,
-	WISH_PROMOTE, /* and this one: what becomes of a reload that is held */
+	WISH_ROLLBACK,
+	WISH_PROMOTE, /* and the next one: what becomes of a reload that is held */
 	WISH_ABORT,
 };
 
@@ -244,6 +252,8 @@ struct outcome {
 	usec_t duration;
 	usec_t finished_wall;
 	struct config_problems problems;
+	char *blame;	    /* what a new worker did, in words; NULL: none is to blame */
+	bool at_fault;	    /* and its version is */
 	struct buf lines;   /* last output of the culprit */
 	struct buf remarks; /* one a line */
 	char *culprit_pool; /* NULL: no worker is to blame */
@@ -356,6 +366,7 @@ struct engine {
 	struct wish *wishes;
 	uint64_t wish_ids;
 	struct undertaking undertaking;
+	struct failures *failures;
 	struct outcome *last_outcome; /* of the last reload, restart or scale */
 	struct history history;
 	usec_t queues_seen_at; /* reloads.c: accept queues were looked at */

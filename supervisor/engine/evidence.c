@@ -84,6 +84,8 @@ static enum start start_of_transaction(const struct undertaking *undertaking)
 	case WISH_PROMOTE:
 	case WISH_ABORT:
 		break;
+	case WISH_ROLLBACK:
+		return START_ROLLBACK;
 	}
 	return START_OTHER;
 }

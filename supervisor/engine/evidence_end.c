@@ -117,6 +117,7 @@ static void add_texts(const struct proc *proc, const struct order *order, struct
 {
 	struct buf message = {.max = INCIDENT_TEXT_MAX}, by = {.max = INCIDENT_TEXT_MAX};
 	struct buf cause = {.max = INCIDENT_TEXT_MAX};
+	const struct identity *identity = &proc->version->pin->program.identity;
 
 	evidence_tell_what(proc, order, incident->kind, &message);
 	evidence_tell_by(proc, incident->kind, &by);
@@ -125,10 +126,8 @@ static void add_texts(const struct proc *proc, const struct order *order, struct
 	incident->by = take_text(&by);
 	incident->cause = take_text(&cause);
 	incident->status = copy_text(proc->status);
-	incident->executable = copy_text(proc->version->path);
-	incident->executable_mtime = proc->version->executable.mtime_ns > 0
-					 ? (usec_t)proc->version->executable.mtime_ns / 1000
-					 : 0;
+	incident->executable = copy_text(proc->version->pin->program.path);
+	incident->executable_mtime = identity->mtime_ns > 0 ? (usec_t)identity->mtime_ns / 1000 : 0;
 }
 
 /* The worker's output of its end, and of the moment before that. */

@@ -115,6 +115,9 @@ void evidence_tell_cause(const struct proc *proc, struct buf *out)
 	case START_SCALE:
 		buf_printf(out, "scale %llu", number);
 		break;
+	case START_ROLLBACK:
+		buf_printf(out, "rollback %llu", number);
+		break;
 	case START_RESTORED:
 		buf_printf(out, "back to the version before %llu, which failed", number);
 		break;

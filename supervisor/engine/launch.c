@@ -44,11 +44,19 @@ static void launch_failed(struct engine *engine, struct proc *proc)
 	engine_post_worker(engine, &ref, WORKER_EVENT_SPAWN_FAILED, 0, false);
 }
 
+/* Something was short, or is not finished yet: the same may start the next time. */
+static bool launch_is_bad_luck(int error)
+{
+	return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE ||
+	       error == ETXTBSY;
+}
+
 static void launch_set_failure(struct proc *proc, const struct launch *launch)
 {
 	char text[512];
 
 	free(proc->failure);
+	proc->unlucky = launch_is_bad_luck(launch->error.error);
 	proc->failure =
 	    strdup(spawn_describe_error(&launch->spec, &launch->error, text, sizeof(text)));
 }
@@ -58,6 +66,19 @@ static void launch_done(struct proc *proc)
 {
 	launch_free(proc->launch);
 	proc->launch = NULL;
+}
+
+/* A generation never runs another version than its own. */
+static void launch_check(struct launch *launch)
+{
+	struct proc *proc = launch->proc;
+
+	if (proc->ended || !launch_is_other(launch))
+		return;
+	log_warning("%s: %s was replaced at the moment in which it was executed: killing it, its "
+		    "successor is started from what is held open",
+		    PROC_TEXT(proc), proc->version->pin->program.path);
+	proc_kill(proc);
 }
 
 /* ended: its process has. */
@@ -77,6 +98,7 @@ static void launch_look_closely(struct proc *proc, bool ended)
 	launch_forget(launch);
 	if (r < 0)
 		return; /* told when it has ended, which is now */
+	launch_check(launch);
 	launch_done(proc);
 	launch_started(engine, proc);
 	launch_waiting(engine);
@@ -255,6 +277,7 @@ static int launch_run(struct launch *launch)
 
 	if (r < 0) {
 		proc->failure = why != NULL ? TAKE_PTR(why) : strdup(strerror(-r));
+		proc->unlucky = true;
 		return r;
 	}
 	r = launch_begin(launch, &pid, &pidfd);

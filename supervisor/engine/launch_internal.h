@@ -10,6 +10,7 @@
 /* What is there for one start only, from its preparation until its program runs. */
 struct launch {
 	struct proc *proc;
+	bool by_path;	     /* what is executed was at its path when we looked */
 	bool counted;	     /* among those that are on their way */
 	struct launch *next; /* of those that were dropped */
 	struct spawn_spec spec;
@@ -34,6 +35,13 @@ struct launch *launch_new(struct proc *proc);
 void launch_free(struct launch *launch);
 /* Opens and finds out all that its process is to be given. 0, or -errno and perhaps a sentence. */
 int launch_prepare(struct launch *launch, char **ret_error);
+/*
+ * What is executed: the version's own, whatever is at its path by now. 0, or -errno and a sentence:
+ * it was written over, and others serve.
+ */
+int launch_set_program(struct launch *launch, char **ret_error);
+/* It was executed by path: but had something else been put there at that moment? */
+bool launch_is_other(const struct launch *launch);
 /* Our ends of what its process was given. */
 void launch_close(struct launch *launch);
 /* Nobody waits for what becomes of its process. */

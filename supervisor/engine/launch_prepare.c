@@ -142,8 +142,9 @@ static int launch_set_descriptors(struct launch *launch)
 	size_t stored = stores_count(launch->proc);
 	int pipefd[2], r;
 
-	launch->fds = calloc(spec->n_sockets + stored + 3, sizeof(int));
-	launch->numbers = calloc(spec->n_sockets + stored + 3, sizeof(int));
+	/* and room for a probe socket, the ready pipe, an acknowledgement and a script */
+	launch->fds = calloc(spec->n_sockets + stored + 4, sizeof(int));
+	launch->numbers = calloc(spec->n_sockets + stored + 4, sizeof(int));
 	if (launch->fds == NULL || launch->numbers == NULL)
 		return -ENOMEM;
 	for (size_t n = 0; n < launch_inherited(spec); n++) {
@@ -209,7 +210,9 @@ int launch_prepare(struct launch *launch, char **ret_error)
 		return -ENOMEM;
 	if (pool->oom_score_adj != CONFIG_UNSET)
 		snprintf(launch->oom, sizeof(launch->oom), "%d", pool->oom_score_adj);
-	spec->path = version->path;
+	r = launch_set_program(launch, ret_error);
+	if (r < 0)
+		return r;
 	spec->argv = launch->argv;
 	spec->env = launch->env;
 	spec->pid_variables = launch->pid_variables;
@@ -222,7 +225,6 @@ int launch_prepare(struct launch *launch, char **ret_error)
 	launch->cgroup = cgroups_enter(proc);
 	spec->cgroup_fd = launch->cgroup;
 	spec->memory_limited = launch->cgroup >= 0 && pool->memory_max != 0;
-	spec->directory = pool->working_directory;
 	spec->change_user = version->change_user;
 	spec->uid = version->uid;
 	spec->gid = version->gid;

@@ -3,9 +3,11 @@
 
 #include "base/fd.h"
 #include "engine/cgroups.h"
+#include "engine/failures.h"
 #include "engine/metrics_internal.h"
 #include "engine/proc.h"
 #include "engine/stores.h"
+#include "engine/versions.h"
 
 const usec_t metrics_bounds[METRICS_BUCKETS - 1] = {
     50 * USEC_PER_MSEC, 100 * USEC_PER_MSEC,  250 * USEC_PER_MSEC, 500 * USEC_PER_MSEC,
@@ -125,6 +127,26 @@ static uint64_t figure_probe_failures(const struct engine *engine, uint32_t p, i
 	return engine->pools[p].probe_failures[which];
 }
 
+static uint64_t figure_failed(const struct engine *engine, uint32_t p, int which)
+{
+	const struct failure *failure = NULL;
+	uint64_t n = 0;
+
+	(void)which;
+	while (!is_retiring(engine, p) &&
+	       (failure = failures_next(engine, engine->pools[p].name, failure)) != NULL)
+		n++;
+	return n;
+}
+
+static uint64_t figure_on_disk(const struct engine *engine, uint32_t p, int which)
+{
+	cleanup_buf struct buf text = {0};
+
+	(void)which;
+	return !is_retiring(engine, p) && versions_differ_on_disk(engine, p, &text);
+}
+
 static uint64_t figure_oom_kills(const struct engine *engine, uint32_t p, int which)
 {
 	(void)which;
@@ -176,6 +198,18 @@ static const struct pool_family pool_families[] = {
      "gauge",
      "Slots of the pool that are in a crash loop.",
      figure_looping,
+     NULL,
+     {0}},
+    {"handover_pool_failed_versions",
+     "gauge",
+     "Versions of the pool that are remembered as failed.",
+     figure_failed,
+     NULL,
+     {0}},
+    {"handover_pool_disk_differs",
+     "gauge",
+     "1 if another version is on disk than the pool runs.",
+     figure_on_disk,
      NULL,
      {0}},
     {"handover_worker_starts_total",

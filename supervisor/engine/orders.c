@@ -13,6 +13,7 @@
 #include "engine/evidence.h"
 #include "engine/launch.h"
 #include "engine/metrics.h"
+#include "engine/prepare_internal.h"
 #include "engine/proc.h"
 #include "engine/reloads.h"
 #include "engine/sockets.h"
@@ -341,6 +342,7 @@ static void orders_pool_gone(struct engine *engine, const struct order *order)
 	version_unref(runtime->current);
 	version_unref(runtime->next);
 	version_unref(runtime->limbo);
+	rollback_free(runtime);
 	runtime->current = runtime->next = runtime->limbo = NULL;
 	free(runtime->name);
 	runtime->name = NULL;

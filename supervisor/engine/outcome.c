@@ -28,6 +28,8 @@ const char *wish_kind_name(enum wish_kind kind)
 		return "promote";
 	case WISH_ABORT:
 		return "abort";
+	case WISH_ROLLBACK:
+		return "rollback";
 	}
 	return "?";
 }
@@ -37,6 +39,7 @@ void outcome_free(struct outcome *outcome)
 	if (outcome == NULL || --outcome->refs > 0)
 		return;
 	free(outcome->message);
+	free(outcome->blame);
 	free(outcome->by);
 	free(outcome->culprit_pool);
 	config_problems_free(&outcome->problems);
@@ -316,7 +319,11 @@ static void outcome_tell_cause(struct engine *engine, const struct order *order,
 	const struct proc *proc = engine_find_proc(engine, &order->worker);
 
 	if (proc != NULL) {
+		size_t at = text->len;
+
 		outcome_tell_culprit(proc, order->cause, text);
+		outcome->blame = strdup(buf_text(text) + at);
+		outcome->at_fault = order->cause != CAUSE_SPAWN || !proc->unlucky;
 		outcome_blame(outcome, proc);
 		return;
 	}

@@ -7,6 +7,8 @@
 
 #include "base/fd.h"
 #include "engine/channel.h"
+#include "engine/failures.h"
+#include "engine/prepare_internal.h"
 #include "engine/sockets.h"
 #include "engine/taking.h"
 #include "engine/versions.h"
@@ -16,10 +18,10 @@
 /* Descriptors that the master needs beside those for sockets and workers: loop, log files, API
  * clients. */
 #define PREPARE_FDS_BASE 224
+/* its program, a script's interpreter and copy, the working directory */
+#define PREPARE_FDS_VERSION 4
 
-static int prepare_refuse(struct undertaking *undertaking, int r, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-static int prepare_refuse(struct undertaking *undertaking, int r, const char *format, ...)
+int prepare_refuse(struct undertaking *undertaking, int r, const char *format, ...)
 {
 	va_list args;
 
@@ -72,6 +74,8 @@ static int prepare_version(struct engine *engine, const struct pool_spec *spec, 
 	if (r < 0)
 		prepare_refuse(&engine->undertaking, r, "pool %s: %s", spec->name,
 			       why.data != NULL ? why.data : strerror(-r));
+	else if (runtime->current != NULL && pin_is_same(runtime->current->pin, runtime->next->pin))
+		version_keep_pin(runtime->next, runtime->current);
 	buf_free(&why);
 	return r;
 }
@@ -94,8 +98,8 @@ static int prepare_add(struct engine *engine, const struct pool_spec *spec)
 	return r;
 }
 
-static int prepare_roll(struct engine *engine, uint32_t p, const struct pool_spec *spec,
-			enum end_reason reason)
+int prepare_roll(struct engine *engine, uint32_t p, const struct pool_spec *spec,
+		 enum end_reason reason)
 {
 	struct pool_change *change = &engine->undertaking.changes[p];
 
@@ -121,13 +125,42 @@ static void prepare_remark_scale(struct engine *engine, uint32_t p, const struct
 /* Other sockets, and nothing that a process is born with: those that serve are told. */
 static void prepare_tell(struct engine *engine, uint32_t p, const struct pool_spec *spec)
 {
-	const struct pool_runtime *runtime = &engine->pools[p];
+	struct pool_runtime *runtime = &engine->pools[p];
 	struct pool_change *change = &engine->undertaking.changes[p];
 
+	version_keep_pin(runtime->next, runtime->current);
 	change->kind = CHANGE_SOCKETS;
 	change->reason = END_RELOAD;
 	change->tell = version_lacks_sockets(runtime->current, runtime->next);
 	version_params(spec, spec->workers, &change->params);
+}
+
+/* It failed before, and nobody asks for it by name. */
+static int prepare_refuse_failed(struct engine *engine, const struct version *version)
+{
+	const struct failure *failure = failures_find(engine, version);
+	cleanup_buf struct buf text = {0};
+
+	if (failure == NULL)
+		return 0;
+	failures_describe(failure, &text);
+	return prepare_refuse(&engine->undertaking, -ECANCELED,
+			      "pool %s: the version on disk %s; `handover reload` without "
+			      "--changed tries it again",
+			      version->spec->name, buf_text(&text));
+}
+
+/* The same, asked for. */
+static void prepare_remark_failed(struct engine *engine, const struct version *version)
+{
+	const struct failure *failure = failures_find(engine, version);
+	cleanup_buf struct buf text = {0};
+
+	if (failure == NULL)
+		return;
+	failures_describe(failure, &text);
+	buf_printf(&engine->undertaking.remarks, "pool %s: trying a version again that %s\n",
+		   version->spec->name, buf_text(&text));
 }
 
 /* reload --changed: only what differs, and no more than the difference needs. */
@@ -142,17 +175,20 @@ static int prepare_changed(struct engine *engine, uint32_t p, const struct pool_
 
 	if (effect == DIFF_SOCKETS)
 		effect = diff_settle(effect, channels_answer(engine, p, &why), resized);
-	if (effect == DIFF_SOCKETS) {
+	if (effect >= DIFF_REPLACE)
+		r = prepare_refuse_failed(engine, runtime->next);
+	if (r == 0 && effect == DIFF_SOCKETS) {
 		prepare_tell(engine, p, spec);
-	} else if (effect >= DIFF_REPLACE) {
+	} else if (r == 0 && effect >= DIFF_REPLACE) {
 		r = prepare_roll(engine, p, spec, END_RELOAD);
 		runtime->next->generation = engine->model->pools[p].last_generation + 1;
-	} else if (resized || effect >= DIFF_UPDATE) {
+	} else if (r == 0 && (resized || effect >= DIFF_UPDATE)) {
+		version_keep_pin(runtime->next, runtime->current);
 		change->kind = resized ? CHANGE_SCALE : CHANGE_UPDATE;
 		change->reason = END_SCALE;
 		version_params(spec, spec->workers, &change->params);
 		r = engine_reserve(engine, p, spec->workers);
-	} else {
+	} else if (r == 0) {
 		version_unref(runtime->next);
 		runtime->next = NULL;
 	}
@@ -184,6 +220,25 @@ static int prepare_untouched(struct engine *engine, uint32_t p, const struct poo
 	return 0;
 }
 
+static int prepare_new(struct engine *engine, const struct wish *wish, const struct pool_spec *spec)
+{
+	int r = prepare_add(engine, spec);
+
+	if (r < 0)
+		return r;
+	for (uint32_t p = 0; r == 0 && p < CORE_POOLS_MAX; p++) {
+		const struct version *version = engine->pools[p].next;
+
+		if (version == NULL || version->spec != spec)
+			continue;
+		if (wish->changed)
+			r = prepare_refuse_failed(engine, version);
+		else
+			prepare_remark_failed(engine, version);
+	}
+	return r;
+}
+
 static int prepare_pool(struct engine *engine, const struct wish *wish,
 			const struct pool_spec *spec)
 {
@@ -193,7 +248,7 @@ static int prepare_pool(struct engine *engine, const struct wish *wish,
 
 	if (engine_find_pool(engine, spec->name, &p) == NULL) {
 		if (selected)
-			return prepare_add(engine, spec);
+			return prepare_new(engine, wish, spec);
 		buf_printf(&engine->undertaking.remarks,
 			   "pool %s: is new on disk and was not touched\n", spec->name);
 		return 0;
@@ -204,6 +259,8 @@ static int prepare_pool(struct engine *engine, const struct wish *wish,
 	r = prepare_version(engine, spec, p, !wish->changed);
 	if (r < 0)
 		return r;
+	if (!wish->changed)
+		prepare_remark_failed(engine, engine->pools[p].next);
 	return wish->changed ? prepare_changed(engine, p, spec)
 			     : prepare_roll(engine, p, spec, END_RELOAD);
 }
@@ -244,8 +301,18 @@ static uint64_t prepare_store_size(const struct engine *engine, uint32_t p)
 	return size;
 }
 
+/* Beside its processes: what its versions hold open. */
+static uint64_t prepare_count_pins(const struct pool_runtime *runtime)
+{
+	unsigned versions = runtime->n_kept;
+
+	versions += runtime->current != NULL;
+	versions += runtime->next != NULL;
+	return (uint64_t)versions * PREPARE_FDS_VERSION;
+}
+
 /* Would all descriptors suffice, in the worst moment of the transaction? */
-static int prepare_check_descriptors(struct engine *engine)
+int prepare_check_descriptors(struct engine *engine)
 {
 	struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
 	const struct config *config = engine->undertaking.config->config;
@@ -257,6 +324,7 @@ static int prepare_check_descriptors(struct engine *engine)
 		const struct pool_change *change = &engine->undertaking.changes[p];
 		const struct pool_runtime *runtime = &engine->pools[p];
 
+		needed += prepare_count_pins(&engine->pools[p]);
 		needed += prepare_store_size(engine, p);
 		if (runtime->current != NULL)
 			needed += (uint64_t)check_worker_descriptors(runtime->current->spec) *
@@ -287,20 +355,7 @@ static int prepare_sockets(struct engine *engine, const struct pool_spec *only)
 	return r;
 }
 
-static int prepare_slots(struct engine *engine, uint32_t p, uint32_t size)
-{
-	struct buf why = {0};
-	int r = sockets_open_slots(engine, engine->pools[p].current, size, &why);
-
-	if (r < 0)
-		prepare_refuse(&engine->undertaking, r, "pool %s cannot have %u workers: %s",
-			       engine->pools[p].name, size,
-			       why.data != NULL ? why.data : strerror(-r));
-	buf_free(&why);
-	return r;
-}
-
-/* ---- the three wishes ---- */
+/* ---- wishes ---- */
 
 static int prepare_read_config(struct engine *engine)
 {
@@ -367,83 +422,6 @@ static int prepare_reload(struct engine *engine, const struct wish *wish)
 	return r == 0 ? prepare_check_descriptors(engine) : r;
 }
 
-/* Pools that can be restarted or scaled: found, and not already on their way out. */
-static int prepare_find(struct engine *engine, const struct wish *wish, uint32_t *ret_p)
-{
-	struct undertaking *undertaking = &engine->undertaking;
-
-	if (wish->pool == NULL || engine_find_pool(engine, wish->pool, ret_p) == NULL ||
-	    engine->pools[*ret_p].current == NULL)
-		return prepare_refuse(undertaking, -ENOENT, "there is no pool '%s'",
-				      wish->pool != NULL ? wish->pool : "");
-	undertaking->config = config_ref_get(engine->pools[*ret_p].current->config);
-	return 0;
-}
-
-static int prepare_restart(struct engine *engine, const struct wish *wish)
-{
-	const struct pool_spec *spec;
-	struct pool_change *change;
-	uint32_t p = 0;
-	int r = prepare_find(engine, wish, &p);
-
-	if (r < 0)
-		return r;
-	spec = engine->pools[p].current->spec;
-	change = &engine->undertaking.changes[p];
-	if (wish->slot == CORE_NONE) {
-		uint32_t size = engine->model->pools[p].size; /* as scaled */
-
-		r = prepare_version(engine, spec, p, true);
-		if (r == 0)
-			r = prepare_roll(engine, p, spec, END_RESTART);
-		version_params(spec, size, &change->params);
-		return r == 0 ? engine_reserve(engine, p, size) : r;
-	}
-	if (wish->slot >= engine->model->pools[p].size)
-		return prepare_refuse(&engine->undertaking, -ENOENT,
-				      "pool %s has no slot %u: it has slots 0 to %u", wish->pool,
-				      wish->slot, engine->model->pools[p].size - 1);
-	*change =
-	    (struct pool_change){.kind = CHANGE_SLOT, .slot = wish->slot, .reason = END_RESTART};
-	version_params(spec, engine->model->pools[p].size, &change->params);
-	return engine_reserve(engine, p, engine->model->pools[p].size);
-}
-
-static int prepare_scale(struct engine *engine, const struct wish *wish)
-{
-	struct undertaking *undertaking = &engine->undertaking;
-	const struct pool_spec *spec;
-	struct pool_change *change;
-	uint32_t p = 0;
-	int r = prepare_find(engine, wish, &p);
-
-	if (r < 0)
-		return r;
-	spec = engine->pools[p].current->spec;
-	if (engine->model->pools[p].state == POOL_STOPPED)
-		return prepare_refuse(
-		    undertaking, -EINVAL,
-		    "pool %s was stopped after a crash loop; restart or reload it first",
-		    wish->pool);
-	if (wish->workers < 1 || wish->workers > CONFIG_WORKERS_MAX)
-		return prepare_refuse(undertaking, -ERANGE, "a pool has 1 to %d workers, not %u",
-				      CONFIG_WORKERS_MAX, wish->workers);
-	if (wish->workers + (config_surge(spec, wish->workers) > 0) > spec->max_processes)
-		return prepare_refuse(
-		    undertaking, -ERANGE,
-		    "pool %s: %u workers leave no room for a reload within max_processes = %u",
-		    wish->pool, wish->workers, spec->max_processes);
-	r = prepare_slots(engine, p, wish->workers);
-	if (r < 0)
-		return r;
-	change = &undertaking->changes[p];
-	change->kind = CHANGE_SCALE;
-	change->reason = END_SCALE;
-	version_params(spec, wish->workers, &change->params);
-	return engine_reserve(engine, p, wish->workers);
-}
-
 int prepare_wish(struct engine *engine, const struct wish *wish)
 {
 	switch (wish->kind) {
@@ -456,6 +434,8 @@ int prepare_wish(struct engine *engine, const struct wish *wish)
 	case WISH_PROMOTE: /* these begin none */
 	case WISH_ABORT:
 		break;
+	case WISH_ROLLBACK:
+		return prepare_rollback(engine, wish);
 	}
 	return -EINVAL;
 }

@@ -151,7 +151,8 @@ void reloads_worker_ready(const struct proc *proc, usec_t took)
 
 	sample(proc->engine, false);
 	if (proc->start == START_INSTANCE || proc->start == START_RELOAD ||
-	    proc->start == START_RESTART || proc->start == START_SCALE)
+	    proc->start == START_RESTART || proc->start == START_SCALE ||
+	    proc->start == START_ROLLBACK)
 		record = history_find(&proc->engine->history, proc->start_number);
 	if (record != NULL && record->ended == 0)
 		history_ready(record, &worker);

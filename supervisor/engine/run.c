@@ -15,11 +15,13 @@
 #include "engine/control.h"
 #include "engine/events.h"
 #include "engine/evidence.h"
+#include "engine/failures.h"
 #include "engine/giving.h"
 #include "engine/launch.h"
 #include "engine/manager.h"
 #include "engine/memory.h"
 #include "engine/output.h"
+#include "engine/prepare_internal.h"
 #include "engine/proc.h"
 #include "engine/rundir.h"
 #include "engine/signals.h"
@@ -236,6 +238,7 @@ static void run_free_pools(struct engine *engine)
 		version_unref(runtime->current);
 		version_unref(runtime->next);
 		version_unref(runtime->limbo);
+		rollback_free(runtime);
 		free(runtime->name);
 		free(runtime->procs);
 		free(runtime->memory);
@@ -268,6 +271,7 @@ static void run_free(struct engine *engine)
 	proc_bury(engine);
 	run_free_pools(engine);
 	giving_free(engine);
+	failures_free(engine);
 	channels_free(engine);
 	cgroups_free(engine);
 	pids_free(engine);

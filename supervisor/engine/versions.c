@@ -45,6 +45,17 @@ struct version *version_ref(struct version *version)
 	return version;
 }
 
+static void version_free_own(struct version *version)
+{
+	for (size_t n = 0; n < version->n_file_env; n++)
+		free(version->file_env[n]);
+	free(version->file_env);
+	free(version->groups);
+	free(version->user_name);
+	free(version->user_home);
+	free(version->user_shell);
+}
+
 void version_unref(struct version *version)
 {
 	if (version == NULL || --version->refs > 0)
@@ -52,15 +63,12 @@ void version_unref(struct version *version)
 	for (size_t n = 0; version->sockets != NULL && n < version->spec->n_sockets; n++)
 		sockets_put(&version->sockets[n]);
 	free(version->sockets);
-	for (size_t n = 0; n < version->n_file_env; n++)
-		free(version->file_env[n]);
-	free(version->file_env);
-	free(version->path);
-	free(version->groups);
-	free(version->user_name);
-	free(version->user_home);
-	free(version->user_shell);
+	pin_unref(version->pin);
 	config_ref_put(version->config);
+	if (version->origin != NULL)
+		version_unref(version->origin);
+	else
+		version_free_own(version);
 	free(version);
 }
 
@@ -157,14 +165,14 @@ static int version_set_user(struct version *version, struct buf *why)
 static int version_set_executable(struct version *version, struct buf *why)
 {
 	const struct pool_spec *spec = version->spec;
-	int r = spawn_resolve(spec->argv[0], spec->working_directory, &version->path);
+	cleanup_free char *path = NULL;
+	int r = spawn_resolve(spec->argv[0], spec->working_directory, &path);
 
 	if (r < 0) {
 		buf_printf(why, "cannot execute '%s': %s", spec->argv[0], strerror(-r));
 		return r;
 	}
-	identity_read_path(version->path, &version->executable);
-	return 0;
+	return pin_new(path, spec->working_directory, spec->argv, &version->pin);
 }
 
 static int version_read_environment(struct version *version, struct buf *why)
@@ -229,6 +237,36 @@ int version_new(struct engine *engine, struct config_ref *config, const struct p
 	}
 	*ret_version = version;
 	return 0;
+}
+
+int version_again(struct engine *engine, struct version *of, uint32_t generation,
+		  struct version **ret_version, struct buf *why)
+{
+	struct version *version = calloc(1, sizeof(*version));
+	int r;
+
+	if (version == NULL)
+		return -ENOMEM;
+	*version = *of;
+	version->refs = 1;
+	version->generation = generation;
+	version->origin = version_ref(of->origin != NULL ? of->origin : of);
+	version->config = config_ref_get(of->config);
+	version->pin = pin_ref(of->pin);
+	version->sockets = NULL;
+	r = version_find_sockets(engine, version, why);
+	if (r < 0) {
+		version_unref(version);
+		return r;
+	}
+	*ret_version = version;
+	return 0;
+}
+
+void version_keep_pin(struct version *version, const struct version *of)
+{
+	pin_unref(version->pin);
+	version->pin = pin_ref(of->pin);
 }
 
 struct version *version_of(const struct pool_runtime *runtime, uint32_t generation)
@@ -306,171 +344,4 @@ void version_params(const struct pool_spec *spec, uint32_t size, struct pool_par
 	    .held = spec->handoff == HANDOFF_CHANNEL,
 	    .start_retry = spec->on_start_failure == ON_START_FAILURE_RETRY,
 	};
-}
-
-/* ---- what differs ---- */
-
-static enum diff_effect version_effect(enum config_effect effect)
-{
-	switch (effect) {
-	case CONFIG_EFFECT_NONE:
-		return DIFF_UPDATE;
-	case CONFIG_EFFECT_SCALE:
-		return DIFF_SCALE;
-	case CONFIG_EFFECT_SOCKETS:
-		return DIFF_SOCKETS;
-	case CONFIG_EFFECT_REPLACE:
-		return DIFF_REPLACE;
-	case CONFIG_EFFECT_RESTART:
-		return DIFF_RESTART;
-	}
-	return DIFF_REPLACE;
-}
-
-static struct diff_item *version_diff_list(const struct config_item *items, size_t n)
-{
-	struct diff_item *list = calloc(n + 1, sizeof(*list));
-
-	for (size_t i = 0; list != NULL && i < n; i++)
-		list[i] = (struct diff_item){items[i].key, items[i].value,
-					     version_effect(items[i].effect)};
-	return list;
-}
-
-static struct diff_item *version_items(const struct version *version, size_t *ret_n)
-{
-	size_t n;
-	const struct config_item *items =
-	    config_pool_items(version->config->config, version->spec->name, &n);
-	struct diff_item *list = version_diff_list(items, n);
-
-	*ret_n = list != NULL ? n : 0;
-	return list;
-}
-
-static bool version_same_environment(const struct version *a, const struct version *b)
-{
-	if (a->n_file_env != b->n_file_env)
-		return false;
-	for (size_t n = 0; n < a->n_file_env; n++)
-		if (strcmp(a->file_env[n], b->file_env[n]) != 0)
-			return false;
-	return true;
-}
-
-bool version_has_socket(const struct version *version, const struct version_socket *socket)
-{
-	for (size_t n = 0; n < version->spec->n_sockets; n++)
-		if (version->sockets[n].shared == socket->shared &&
-		    version->sockets[n].slots == socket->slots)
-			return true;
-	return false;
-}
-
-bool version_lacks_sockets(const struct version *version, const struct version *of)
-{
-	for (size_t n = 0; n < of->spec->n_sockets; n++)
-		if (!version_has_socket(version, &of->sockets[n]))
-			return true;
-	return false;
-}
-
-static bool version_same_sockets(const struct version *a, const struct version *b)
-{
-	if (a->spec->n_sockets != b->spec->n_sockets)
-		return false;
-	for (size_t n = 0; n < a->spec->n_sockets; n++)
-		if (a->sockets[n].shared != b->sockets[n].shared ||
-		    a->sockets[n].slots != b->sockets[n].slots)
-			return false;
-	return true;
-}
-
-static void version_why(struct buf *why, const char *what, const char *how)
-{
-	buf_printf(why, "%s%s %s", why->len > 0 ? ", " : "", what, how);
-}
-
-static enum diff_effect version_stronger(enum diff_effect a, enum diff_effect b)
-{
-	return a > b ? a : b;
-}
-
-enum diff_effect version_compare(const struct version *running, const struct version *wanted,
-				 struct buf *why)
-{
-	size_t n_old, n_new;
-	cleanup_free struct diff_item *old_items = version_items(running, &n_old);
-	cleanup_free struct diff_item *new_items = version_items(wanted, &n_new);
-	const char *moved = identity_change(&running->executable, &wanted->executable);
-	bool told_sockets = false;
-	struct diff diff;
-
-	diff_items(old_items, n_old, new_items, n_new, &diff);
-	for (size_t n = 0; n < diff.n; n++) {
-		version_why(why, diff.changes[n].key, "changed");
-		told_sockets = told_sockets || strcmp(diff.changes[n].key, "sockets") == 0;
-	}
-	if (moved != NULL)
-		version_why(why, "executable", moved);
-	if (!version_same_environment(running, wanted))
-		version_why(why, "environment file", "changed");
-	if (!version_same_sockets(running, wanted) && !told_sockets)
-		version_why(why, "sockets", "changed");
-	if (moved != NULL || !version_same_environment(running, wanted))
-		return version_stronger(diff.effect, DIFF_REPLACE);
-	if (!version_same_sockets(running, wanted))
-		return version_stronger(diff.effect, DIFF_SOCKETS);
-	return diff.effect;
-}
-
-/* ---- settings that are no worker's ---- */
-
-static bool version_tell_settings(const char *what, const struct config_item *old_list,
-				  size_t n_old, const struct config_item *new_list, size_t n_new,
-				  struct buf *remarks)
-{
-	cleanup_free struct diff_item *old_items = version_diff_list(old_list, n_old);
-	cleanup_free struct diff_item *new_items = version_diff_list(new_list, n_new);
-	struct diff diff = {.n = 0};
-
-	if (old_items != NULL && new_items != NULL)
-		diff_items(old_items, n_old, new_items, n_new, &diff);
-	for (size_t n = 0; n < diff.n; n++)
-		buf_printf(remarks, "%s%s%s changed", n == 0 ? what : "", n == 0 ? ": " : ", ",
-			   diff.changes[n].key);
-	if (diff.n > 0)
-		buf_add_str(remarks, "\n");
-	return diff.n > 0;
-}
-
-static bool version_compare_socket(const struct config *running, const struct config *wanted,
-				   const struct socket_spec *spec, struct buf *remarks)
-{
-	const struct socket_spec *old_spec = config_find_socket(running, spec->name);
-	char what[sizeof("socket ") + CONFIG_NAME_MAX];
-	const struct config_item *old_list, *new_list;
-	size_t n_old, n_new;
-
-	/* another address is another socket: opened or closed, and told as that */
-	if (old_spec == NULL || strcmp(old_spec->listen, spec->listen) != 0)
-		return true;
-	snprintf(what, sizeof(what), "socket %s", spec->name);
-	old_list = config_socket_items(running, spec->name, &n_old);
-	new_list = config_socket_items(wanted, spec->name, &n_new);
-	return version_tell_settings(what, old_list, n_old, new_list, n_new, remarks);
-}
-
-bool version_compare_settings(const struct config *running, const struct config *wanted,
-			      struct buf *remarks)
-{
-	size_t n_old, n_new;
-	const struct config_item *old_list = config_supervisor_items(running, &n_old);
-	const struct config_item *new_list = config_supervisor_items(wanted, &n_new);
-	bool changed = running->n_sockets != wanted->n_sockets;
-
-	changed |= version_tell_settings("supervisor", old_list, n_old, new_list, n_new, remarks);
-	for (size_t n = 0; n < wanted->n_sockets; n++)
-		changed |= version_compare_socket(running, wanted, &wanted->sockets[n], remarks);
-	return changed;
 }

@@ -9,9 +9,11 @@
 #include "engine/channel.h"
 #include "engine/control.h"
 #include "engine/events.h"
+#include "engine/failures.h"
 #include "engine/giving.h"
 #include "engine/manager.h"
 #include "engine/output.h"
+#include "engine/prepare_internal.h"
 #include "engine/reloads.h"
 #include "engine/sockets.h"
 #include "engine/stores.h"
@@ -330,12 +332,20 @@ static void wishes_apply_supervisor(struct engine *engine)
 static void wishes_commit_pool(struct engine *engine, uint32_t p, struct version **ret_former)
 {
 	struct pool_runtime *runtime = &engine->pools[p];
+	struct version *old = runtime->current;
 
 	*ret_former = NULL;
 	if (runtime->next == NULL)
 		return;
 	*ret_former = runtime->current;
 	runtime->current = TAKE_PTR(runtime->next);
+	failures_forget(engine, runtime->current);
+	if (engine->undertaking.kind == WISH_RELOAD)
+		runtime->rolled_back = false;
+	if (engine->undertaking.kind == WISH_ROLLBACK)
+		rollback_commit(engine, p, old);
+	else if (old != NULL && old->generation != runtime->current->generation)
+		rollback_keep(runtime, old);
 }
 
 /* Sockets that are left out are closed to new clients first; then workers take the rest of their
@@ -366,7 +376,7 @@ void wishes_commit(struct engine *engine)
 	stores_commit(engine);
 	if (undertaking->kind == WISH_RELOAD && !undertaking->start)
 		sockets_commit(engine, undertaking->config->config);
-	else if (undertaking->kind == WISH_SCALE)
+	else if (undertaking->kind == WISH_SCALE || undertaking->kind == WISH_ROLLBACK)
 		sockets_commit(engine, NULL);
 	wishes_tell_sockets(engine, formers);
 	outcome_free(engine->last_outcome);
@@ -374,6 +384,17 @@ void wishes_commit(struct engine *engine)
 	outcome_tell(engine, outcome_committed(engine));
 	undertaking_end(engine);
 	wishes_end_silent(engine);
+}
+
+/* Only that of the worker that failed: the others had no chance to show what they are. */
+static void wishes_remember(struct engine *engine, const struct version *version,
+			    const struct outcome *outcome)
+{
+	if (version == NULL || outcome == NULL || outcome->blame == NULL || !outcome->at_fault ||
+	    outcome->kind == WISH_RESTART || outcome->culprit_pool == NULL ||
+	    strcmp(outcome->culprit_pool, version->spec->name) != 0)
+		return;
+	failures_add(engine, version, outcome->blame);
 }
 
 void wishes_undo(struct engine *engine, const struct order *order)
@@ -388,6 +409,7 @@ void wishes_undo(struct engine *engine, const struct order *order)
 		    !engine->model->pools[p].rollout.gate_open && runtime->next != NULL &&
 		    order->cause != CAUSE_STOPPING)
 			runtime->canaries_bad++;
+		wishes_remember(engine, runtime->next, outcome);
 		/* a pool that was to be added is on its way out: somebody may still want to know
 		 * what it was */
 		if (runtime->next != NULL && runtime->current == NULL)

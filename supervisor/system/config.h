@@ -21,6 +21,7 @@ enum {
 	CONFIG_SOCKETS_MAX = 128,
 	CONFIG_WORKERS_MAX = 10000,
 	CONFIG_PROBE_PATH_MAX = 1024,
+	CONFIG_KEEP_MAX = 16, /* keep_generations */
 	CONFIG_VALUE_MAX =
 	    64 * 1024, /* bytes of one value, with its continuation lines none: there are none */
 	CONFIG_FILE_MAX = 4 * 1024 * 1024, /* bytes of one file */
@@ -157,6 +158,7 @@ struct pool_spec {
 	usec_t canary_hold_timeout;		/* default 1h */
 	usec_t progress_timeout;     /* default 10min: a rollout that gets no further for that long
 					fails */
+	unsigned keep_generations;   /* default 2: versions that served, for a rollback */
 	struct amount ready_workers; /* default 1; 0 = does not count for /readyz */
 	unsigned max_processes;	     /* default: the larger of 64 and 8 x workers; >= workers + 1 */
 	char *user, *group;	     /* NULL = our own */

@@ -34,6 +34,8 @@ static const struct {
     {"worker-crashed", "485a2b8050284b52920d368de2fbb146"},
     {"worker-oom", "6773476e6ccd4d3f8dd40f2083879ac9"},
     {"worker-incident", "2c4745310c0e446e8870e48c89fab422"},
+    {"version-failed", "630bda796374447f94bfc3c37b6f541d"},
+    {"version-overwritten", "8b653def836441589b32c21effbc7554"},
     {"crash-loop", "dab2e23c98fe44d9aa706e630ccced34"},
     {"slot-empty", "b77de2f29b984926aab4f7cf0f31bd36"},
     {"pool-gone", "361e4a5a1f3c43c6b242e193d30e2418"},

@@ -179,6 +179,9 @@ static const struct key keys[] = {
     {POOL(progress_timeout, "progress_timeout", type_duration, "duration", "10min", NONE,
 	  "a rollout that gets no further for that long has failed"),
      RANGE("100ms", "7d")},
+    {POOL(keep_generations, "keep_generations", type_number, "number", "2", NONE,
+	  "versions that served before, kept for `handover rollback`"),
+     RANGE("0", "16")},
     {POOL(ready_workers, "ready_workers", type_amount, "number or percentage", "1", NONE,
 	  "serving workers that readiness of the instance takes"),
      RANGE("0", "10000")},
@@ -240,7 +243,6 @@ static const struct key keys[] = {
 /* Promised, and not there yet. */
 static const char *const planned[] = {
     "reuseport",
-    "keep_generations",
 };
 
 size_t keys_count(void)

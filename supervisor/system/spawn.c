@@ -60,7 +60,7 @@ static struct spawn_start *start_new(const struct spawn_spec *spec, bool waits)
 	start->waits = waits;
 	start->copies = copies;
 	start->procs_fd = start->status_fd = start->status_read = start->pidfd = -1;
-	start->child_status_fd = -1;
+	start->child_status_fd = start->child_exec_fd = start->child_directory_fd = -1;
 	start->stage = SPAWN_STAGE_CLONE;
 	return start;
 }
@@ -119,20 +119,39 @@ static int check_numbers(const struct spawn_spec *spec)
 	return 0;
 }
 
+/* What only the child uses lies above all that the program gets. */
+static int add_hidden(struct spawn_start *start, int fd, int *to, int *ret_number)
+{
+	int r = fd != -1 ? add_mapping(start, fd, ++*to) : 0;
+
+	if (r < 0 || fd == -1)
+		return r;
+	start->map[start->n_map - 1].hidden = true;
+	*ret_number = *to;
+	return 0;
+}
+
 static int plan_descriptors(struct spawn_start *start)
 {
 	const struct spawn_spec *spec = &start->spec;
 	const int standard[] = {spec->stdin_fd, spec->stdout_fd, spec->stderr_fd};
-	int r = 0;
+	int r = 0, highest = 2;
 
-	start->map = calloc(spec->n_fds + ARRAY_LEN(standard), sizeof(*start->map));
+	start->map = calloc(spec->n_fds + ARRAY_LEN(standard) + 2, sizeof(*start->map));
 	if (start->map == NULL)
 		return -ENOMEM;
 	for (int i = 0; i < (int)ARRAY_LEN(standard) && r == 0; i++)
 		if (standard[i] != -1)
 			r = add_mapping(start, standard[i], i);
-	for (size_t i = 0; i < spec->n_fds && r == 0; i++)
+	for (size_t i = 0; i < spec->n_fds && r == 0; i++) {
 		r = add_mapping(start, spec->fds[i], spec->fd_numbers[i]);
+		if (spec->fd_numbers[i] > highest)
+			highest = spec->fd_numbers[i];
+	}
+	if (r == 0)
+		r = add_hidden(start, spec->exec_fd, &highest, &start->child_exec_fd);
+	if (r == 0)
+		r = add_hidden(start, spec->directory_fd, &highest, &start->child_directory_fd);
 	qsort(start->map, start->n_map, sizeof(*start->map), compare_mappings);
 	return r;
 }

@@ -177,7 +177,8 @@ IN_CHILD static long step_descriptors(struct spawn_start *start)
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < start->n_map; i++) {
-		r = CALL(SYS_dup3, start->map[i].child_from, start->map[i].to, 0, 0);
+		r = CALL(SYS_dup3, start->map[i].child_from, start->map[i].to,
+			 start->map[i].hidden ? O_CLOEXEC : 0, 0);
 		if (r < 0)
 			return r;
 	}
@@ -252,6 +253,8 @@ IN_CHILD static long step_user(struct spawn_start *start)
 IN_CHILD static long step_directory(struct spawn_start *start)
 {
 	/* After the user: a home on a network file system may be closed to root. */
+	if (start->child_directory_fd != -1)
+		return CALL(SYS_fchdir, start->child_directory_fd, 0, 0, 0);
 	return start->spec.directory != NULL ? CALL(SYS_chdir, start->spec.directory, 0, 0, 0) : 0;
 }
 
@@ -266,6 +269,9 @@ IN_CHILD static long step_exec(struct spawn_start *start)
 	if (r < 0)
 		return r;
 	CALL(SYS_rt_sigprocmask, SIG_SETMASK, empty_mask, NULL, SPAWN_SIGSET_BYTES);
+	if (start->child_exec_fd != -1)
+		return CALL5(SYS_execveat, start->child_exec_fd, "", start->spec.argv,
+			     start->spec.env, AT_EMPTY_PATH);
 	return CALL(SYS_execve, start->spec.path, start->spec.argv, start->spec.env, 0);
 }
 

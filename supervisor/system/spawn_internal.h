@@ -11,6 +11,7 @@ enum { SPAWN_SIGSET_BYTES = _NSIG / 8 }; /* the kernel's sigset_t, not libc's */
 
 struct spawn_mapping {
 	int from, to;
+	bool hidden;	/* from the program: close-on-exec */
 	int child_from; /* the child's number of `from`, in a table of its own */
 };
 
@@ -28,7 +29,8 @@ struct spawn_start {
 	int procs_fd;  /* cgroup.procs of the cgroup it joins, or -1 */
 	int status_fd; /* the child's end of a pipe: a byte says that our table of descriptors is no
 			  longer its own, its end that it executes or has ended; or -1 */
-	int child_status_fd; /* its number in the child */
+	int child_status_fd; /* its number in the child; of the others too */
+	int child_exec_fd, child_directory_fd;
 	int status_read;
 	int pidfd; /* set by the kernel before the child runs */
 	bool

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 import promtext
-from harness import ROOT, Api, Call, UnixConnection, call, connect, is_refused, rpc, slow_calls, steps, wait_until
+from harness import ROOT, RPC_WORKER, Api, Call, UnixConnection, call, connect, is_refused, rpc, slow_calls, steps, wait_until
 
 
 def create(path):
@@ -46,6 +46,12 @@ def test_status(handover):
     assert sorted((s["name"], s["address"], s["queue"], s["queue_limit"], s["mended"]) for s in status["sockets"]) == [
         ("dns", f"udp 127.0.0.1:{h.sections['socket:dns']['listen'].rpartition(':')[2]}", None, None, 0),
         ("local", f"unix {h.path('api.sock')}", 0, 4096, 0), ("web", f"tcp 127.0.0.1:{port}", 0, 77, 0)]
+    pool = status["pools"][0]
+    version = pool.pop("version")
+    of_it = os.stat(RPC_WORKER)
+    assert (version["path"], version["inode"], version["size"]) == (os.path.realpath(RPC_WORKER), of_it.st_ino, of_it.st_size)
+    assert (version["generation"], version["held"], version["not_held"], version["on_disk"]) == (1, True, None, None)
+    assert (pool.pop("previous"), pool.pop("failed")) == ([], [])
     assert status["pools"] == [{"name": "api", "state": "serving", "generation": 1, "workers": 2, "configured": 2, "serving": 2,
                                 "starting": 0, "draining": 0, "restarts": 0, "degraded": False, "ready": True, "reason": ""}]
     for slot, worker in enumerate(status["workers"]):

@@ -59,8 +59,10 @@ def test_releases_behind_a_link(handover):
     done = h.cli("reload", "--abort-on-disconnect")
     assert done.returncode == 1 and "exited with code 3" in done.stderr.splitlines()[-1] and runs(h) == {"2"}
     switch(h, 2)  # back, so that a crash finds what serves
-    os.kill(h.pids()[0], 9)
-    h.wait(lambda: len(h.pids()) == 2, "the worker to be replaced")
+    victim = h.pids()[0]
+    os.kill(victim, 9)
+    h.wait(lambda: victim not in h.pids(), "the worker's end to be noticed")
+    h.wait_serving("api", 2)
     assert runs(h) == {"2"}
     switch(h, 1)
     assert h.cli("reload", "--changed").returncode == 0 and runs(h) == {"1"}

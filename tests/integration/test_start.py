@@ -283,13 +283,11 @@ def test_exec_that_fails_names_stage_path_and_reason(handover):
     h.pool("api", program, ready="delay:0", restart_delay="50ms", crash_loop_after=100)
     h.start()
     h.wait(lambda: read_file(f"/proc/{h.pids()[0]}/comm") == b"sleep\n", "the shell to be through with the script")
-    with open(program, "w", encoding="utf-8") as file:
-        file.write("#!/no/such/interpreter\n")
+    os.chmod(program, 0o644)
     os.kill(h.pids()[0], signal.SIGKILL)
-    h.wait_log(rf"cannot be started: cannot execute {program}: No such file .*interpreter in its first line")
+    h.wait_log(rf"cannot be started: cannot execute {program}: Permission denied \(the file is not marked as executable\)")
     h.wait(lambda: h.pool_status("api")["serving"] == 0, "nobody to serve")
-    with open(program, "w", encoding="utf-8") as file:
-        file.write("#!/bin/sh\nexec sleep 100\n")
+    os.chmod(program, 0o755)
     h.wait(lambda: h.pool_status("api")["serving"] == 1, "the restart")
 
 

@@ -183,7 +183,7 @@ POOL = {"start_timeout": "20s", "probe_timeout": "4s", "live_interval": "4s", "l
         "on_start_failure": "retry", "max_surge": "50%", "max_unavailable": 1, "canary": 1, "canary_time": "1s",
         "canary_check": "exec:/bin/true", "canary_check_timeout": "1s", "canary_hold": "yes", "canary_hold_timeout": "1min",
         "min_ready": "1ms", "progress_timeout": "9min", "ready_workers": 2,
-        "max_processes": 50, "success_codes": 3, "fd_store_max": 2}
+        "keep_generations": 5, "max_processes": 50, "success_codes": 3, "fd_store_max": 2}
 POOL_SCALE = {"workers": 3}
 POOL_REPLACE = {"command": steps("exit-on:TERM:0", "ready", "sleep:1"), "sockets": "web other", "ready": "delay:1ms", "watchdog": "10s",
                 "user": "daemon", "group": "daemon", "supplementary_groups": "daemon", "working_directory": "/tmp", "umask": "0077",
@@ -248,7 +248,7 @@ def test_keys_whose_change_needs_new_workers(handover):
     h = handover()
     port = serve(h)
     h.socket("other")
-    h.pool("side", steps("exit-on:TERM:0", "ready"), sockets="other", workers=2)
+    h.pool("side", steps("exit-on:TERM:0", "ready"), sockets="other", workers=2, keep_generations=0)
     h.write()
     h.good_reload(changed=True)
     with open(h.path("env"), "w", encoding="utf-8") as file:

@@ -102,13 +102,13 @@ def test_a_start_that_fails_and_what_follows_it(handover):
     h.pool("api", f"{program} ready", restart_delay="10ms", restart_delay_max="10ms", crash_loop_after=1000)
     h.start()
     [pid] = h.pids()
-    os.rename(program, program + ".away")
+    os.chmod(program, 0o644)
     os.kill(pid, signal.SIGKILL)
     failed = wait_incident(h, 2)
     assert (failed["kind"], failed["pid"], failed["started"], failed["exit"]) == ("start-failed", None, None, None)
-    assert failed["message"] == f"could not be started: cannot execute {program}: No such file or directory"
+    assert failed["message"] == f"could not be started: cannot execute {program}: Permission denied (the file is not marked as executable)"
     assert failed["started_for"] == "in place of the one of incident 1"
-    os.rename(program + ".away", program)
+    os.chmod(program, 0o755)
     h.wait(h.pids, "a worker that serves")
     os.kill(h.pids()[0], signal.SIGKILL)
     before, last = h.wait(lambda: incidents(h)[-1]["kind"] == "crashed" and incidents(h)[-2:], "the next crash")

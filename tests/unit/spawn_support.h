@@ -24,6 +24,8 @@ static inline struct spawn_spec true_spec(void)
 				   .stdout_fd = -1,
 				   .stderr_fd = -1,
 				   .cgroup_fd = -1,
+				   .exec_fd = -1,
+				   .directory_fd = -1,
 				   .umask = 0022,
 				   .new_session = true};
 }

@@ -205,6 +205,9 @@ static const struct row pool_rows[] = {
     {"canary_hold_timeout = 12h", "12h", NULL},
     {"min_ready = 10s", "10s", NULL},
     {"progress_timeout = 1h", "1h", NULL},
+    {"keep_generations = 0", "0", NULL},
+    {"keep_generations = 16", "16", NULL},
+    {"keep_generations = 17", NULL, "must be between 0 and 16, but is 17"},
     {"ready_workers = 0", "0", NULL},
     {"ready_workers = 100%", "100%", NULL},
     {"max_processes = 2", "2", NULL},
@@ -302,7 +305,6 @@ static const struct row pool_rows[] = {
     {"live_timeout = 1s", "1s", NULL},
     {"live_failures = 1", "1", NULL},
     {"live_failures = 0", NULL, "must be between 1 and 1000, but is 0"},
-    {"keep_generations = 1", NULL, "is not supported by this version"},
     {"drain_timout = 6s", NULL, "unknown key; did you mean 'drain_timeout'?"},
     {"Drain-Timeout = 6s", NULL, "unknown key; did you mean 'drain_timeout'?"},
     {"COMMAND = x", NULL, "unknown key; did you mean 'command'?"},
@@ -624,7 +626,7 @@ static void test_items(void **state)
 
 	(void)state;
 	items = config_pool_items(reading.config, "api", &n);
-	assert_int_equal(n, 58);
+	assert_int_equal(n, 59);
 	assert_string_equal(items[0].key, "command");
 	assert_int_equal(items[0].effect, CONFIG_EFFECT_REPLACE);
 	for (i = 0; i < n; i++) {
@@ -650,7 +652,7 @@ static void test_key_table(void **state)
 	const struct key_info *infos = keys_all(&n);
 
 	(void)state;
-	assert_int_equal(n, 5 + 10 + 58);
+	assert_int_equal(n, 5 + 10 + 59);
 	for (i = 0; i < n; i++) {
 		assert_true(strlen(infos[i].name) > 0 && strlen(infos[i].name) < 49);
 		assert_true(strlen(infos[i].type) > 0);
