@@ -20,10 +20,14 @@ static void disk_tell_program(const struct identity *runs, const struct identity
 
 	disk_add(text, path);
 	buf_printf(text, " is %s", how);
-	if (runs->build_id_len > 0 && found->build_id_len > 0)
-		buf_printf(text, " (build id %.*s -> %.*s)", DISK_ID_SHOWN,
-			   identity_format_build_id(runs, a), DISK_ID_SHOWN,
-			   identity_format_build_id(found, b));
+	if (runs->build_id_len == 0 || found->build_id_len == 0)
+		return;
+	identity_format_build_id(runs, a);
+	identity_format_build_id(found, b);
+	if (strcmp(a, b) == 0)
+		buf_printf(text, " (with the same build id)");
+	else
+		buf_printf(text, " (build id %.*s -> %.*s)", DISK_ID_SHOWN, a, DISK_ID_SHOWN, b);
 }
 
 /* What the command means now. A script that was only touched is told of, too: a reload would find
@@ -42,6 +46,20 @@ static void disk_compare_program(const struct version *version, struct buf *text
 	if (how != NULL)
 		disk_tell_program(&program->identity, &found, path != NULL ? path : spec->argv[0],
 				  how, text);
+}
+
+static void disk_compare_interpreter(const struct version *version, struct buf *text)
+{
+	const struct pin_file *interpreter = &version->pin->interpreter;
+	struct identity found = {0};
+	const char *how;
+
+	if (interpreter->fd < 0 || interpreter->remote)
+		return;
+	identity_read_path(interpreter->path, &found);
+	how = identity_change(&interpreter->identity, &found);
+	if (how != NULL)
+		disk_tell_program(&interpreter->identity, &found, interpreter->path, how, text);
 }
 
 static void disk_compare_directory(const struct version *version, struct buf *text)
@@ -81,6 +99,7 @@ bool versions_differ_on_disk(const struct engine *engine, uint32_t p, struct buf
 		disk_compare_configuration(engine, version, text);
 	if (!version->pin->program.remote) {
 		disk_compare_program(version, text);
+		disk_compare_interpreter(version, text);
 		disk_compare_directory(version, text);
 	}
 	return text->len > before;

@@ -109,6 +109,7 @@ def test_fifty_crashes(handover):
             if name in ("script", "upgraded"):
                 h.wait(lambda pid=pid, name=name: pid in marks(h, name), "the script to say what it is")
     assert not marks(h, "surprise")
+    assert f"{interpreter} is replaced" in on_disk(h, "upgraded")
     by_descriptor = read_file(f"/proc/{h.pids('script')[0]}/cmdline").split(b"\0")
     assert by_descriptor[0] == interpreter.encode() and re.fullmatch(rb"/dev/fd/\d+", by_descriptor[1])
     assert h.count_log("is no longer what it runs: starting it from what is held open") == 5 * 7
