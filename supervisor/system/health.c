@@ -86,7 +86,7 @@ static int read_message(struct reader *reader, uint64_t *ret_status)
 		r = read_varint(reader, &key);
 		if (r == 0 && key >> 3 == 0)
 			r = -EBADMSG;
-		else if (r == 0 && key == (1 << 3 | WIRE_VARINT))
+		else if (r == 0 && key >> 3 == 1 && (key & 7) == WIRE_VARINT)
 			r = read_varint(reader, &status);
 		else if (r == 0)
 			r = skip_field(reader, key & 7);

@@ -81,7 +81,7 @@ static int unix_belongs(int fd, pid_t root)
 
 int probe_socket_belongs(int fd, pid_t root)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
 	socklen_t len = sizeof(address);
 	unsigned long inode;
 	int r;
