@@ -52,21 +52,30 @@ static struct listener_spec sockets_listener_spec(const struct socket_spec *spec
 
 /* One that was taken over may be named by its own address as well: so the section goes on with it
  * when the other instance is gone. */
-static bool sockets_is_meant(const struct engine_socket *socket, const struct socket_spec *spec)
+static bool sockets_is_taken_from_there(const struct engine_socket *socket,
+					const struct socket_spec *spec)
 {
 	struct listener_spec listener = sockets_listener_spec(spec);
 
-	if (sockets_has_identity(socket, spec))
-		return true;
 	return strncmp(socket->identity, "handover:", strlen("handover:")) == 0 &&
 	       spec->kind != SOCKET_SYSTEMD && spec->kind != SOCKET_HANDOVER && !spec->per_slot &&
 	       listener_is_at(&socket->listener, &listener);
 }
 
+static bool sockets_is_meant(const struct engine_socket *socket, const struct socket_spec *spec)
+{
+	return sockets_has_identity(socket, spec) || sockets_is_taken_from_there(socket, spec);
+}
+
+/* There may be thousands, and each is looked for once. */
 struct engine_socket *sockets_find(struct engine *engine, const struct socket_spec *spec)
 {
-	for (struct engine_socket *socket = engine->sockets; socket != NULL; socket = socket->next)
-		if (!socket->closing && sockets_is_meant(socket, spec))
+	cleanup_free char *identity = sockets_identity(spec);
+
+	for (struct engine_socket *socket = engine->sockets; identity != NULL && socket != NULL;
+	     socket = socket->next)
+		if (!socket->closing && (strcmp(socket->identity, identity) == 0 ||
+					 sockets_is_taken_from_there(socket, spec)))
 			return socket;
 	return NULL;
 }
