@@ -71,7 +71,7 @@ def test_what_is_in_flight_at_a_reload(handover, server):
 
 def test_what_never_ends(handover, server):
     """It is killed at the end of its budget, and named; the other worker ends by itself, and the new ones serve."""
-    h = prepare(handover, server, drain_timeout="2s")
+    h = prepare(handover, server, drain_timeout="4s")
     old = h.pids()
     hanging = server.client.hang(h)
     h.good_reload()
@@ -79,7 +79,7 @@ def test_what_never_ends(handover, server):
     assert hanging.is_cut()
     h.wait_serving("api", 2, generation=2)
     if server.cut == "worker":
-        named = "stopping hard after 1\\.6\\S* of a budget of 2\\S*, not finished: \\S.* for \\d+\\.\\d s|1.6 s of the 2.0 s .* in flight: hang"
+        named = "stopping hard after 3\\.2\\S* of a budget of 4\\S*, not finished: \\S.* for \\d+\\.\\d s|3.2 s of the 4.0 s .* in flight: hang"
         guilty = int(h.wait_log(rf"g1 pid (\d+): \S+: ({named})")[1])
         h.wait_log(rf"pool api slot \d generation 1 pid {guilty} exited with code (143|0), .* after it was told to go")
     else:
