@@ -1,146 +1,204 @@
 package handover
 
 import (
-	"encoding/json"
+	"errors"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 	"unsafe"
 )
 
 const (
-	// maxMessage and maxDescriptors bound what the supervisor sends at a time: see handover-worker(7).
-	maxMessage     = 16384
-	maxDescriptors = 253
-	// A supervisor that is gone may be about to come back. The pause doubles from the first to the second of these.
-	firstPause = 100 * time.Millisecond
-	lastPause  = 5 * time.Second
-	// messageTime is how long a signal waits for the message that says more.
-	messageTime = 200 * time.Millisecond
+	// The pause between two attempts to connect: twice as long each time.
+	minConnectPause = 50 * time.Millisecond
+	maxConnectPause = 2 * time.Second
+	// lastedTime is how long a connection lasts that was no refusal: the next attempt is made soon.
+	lastedTime = 5 * time.Second
+	// againPause is how long a message waits that came without its descriptors, because we have none left.
+	againPause = 100 * time.Millisecond
 )
 
-// message is what is said over HANDOVER_CHANNEL, in both directions.
-type message struct {
-	Version  int      `json:"version"`
-	Kind     string   `json:"kind"`
-	Names    []string `json:"names,omitempty"`
-	Reason   string   `json:"reason,omitempty"`
-	Deadline uint64   `json:"deadline_usec,omitempty"` // of CLOCK_MONOTONIC
+// channel is the connection to the supervisor over which it says more than a signal can, and gives us sockets. It is
+// made again whenever it ends: a new supervisor has taken over.
+type channel struct {
+	path   string
+	page   *os.File // nil: there is none
+	handle func(m message, files []int)
+	quit   chan struct{} // closed by last
+	once   sync.Once
+
+	mu    sync.Mutex
+	conn  *net.UnixConn // nil: not connected
+	ready bool
 }
 
-// listen hears what the supervisor says, until the drain. When the connection ends, a new supervisor may take over.
-func (w *Worker) listen(path string) {
-	pause := firstPause
-	for w.ctx.Err() == nil {
-		began := time.Now()
-		conn, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Net: "unixpacket", Name: path})
-		if err == nil {
-			w.introduce(conn)
-			w.hear(conn)
-			conn.Close()
-		}
-		if time.Since(began) > lastPause {
-			pause = firstPause
+// newChannel connects at once, so that the supervisor knows of us before it hears READY=1. handle is called for each
+// message, from one goroutine; the descriptors are its to close.
+func newChannel(path string, page *os.File, handle func(m message, files []int)) *channel {
+	c := &channel{path: path, page: page, handle: handle, quit: make(chan struct{})}
+	c.connect()
+	go c.run()
+	return c
+}
+
+// last has it not connect again: a new supervisor would have nothing to say to us.
+func (c *channel) last() { c.once.Do(func() { close(c.quit) }) }
+
+// connected says whether somebody is there who would tell us more than a signal does.
+func (c *channel) connected() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.conn != nil
+}
+
+func (c *channel) run() {
+	pause := minConnectPause
+	for !isOver(c.quit) {
+		begun := time.Now()
+		c.read()
+		if time.Since(begun) >= lastedTime {
+			pause = minConnectPause
 		}
 		select {
-		case <-w.ctx.Done():
+		case <-c.quit:
+			return
 		case <-time.After(pause):
 		}
-		if pause *= 2; pause > lastPause {
-			pause = lastPause
+		if pause *= 2; pause > maxConnectPause {
+			pause = maxConnectPause
 		}
+		c.connect()
 	}
 }
 
-// introduce tells a supervisor that has taken over what its predecessor knew. One that is gone again is noticed by hear.
-func (w *Worker) introduce(conn *net.UnixConn) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.ready {
-		conn.SetWriteDeadline(time.Now().Add(sendTimeout))
-		conn.Write([]byte(`{"version":1,"kind":"ready"}`))
+// connect says everything that the supervisor has to know of us.
+func (c *channel) connect() {
+	conn, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Net: "unixpacket", Name: c.path})
+	if err != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if isOver(c.quit) {
+		conn.Close()
+		return
+	}
+	c.conn = conn
+	c.send(message{Kind: "hello", Answers: true})
+	c.sendPage()
+	if c.ready {
+		c.send(message{Kind: "ready"})
 	}
 }
 
-// hear reads until the connection ends.
-func (w *Worker) hear(conn *net.UnixConn) {
-	data, control := make([]byte, maxMessage), make([]byte, syscall.CmsgSpace(4*maxDescriptors))
+// send is called with the lock held. What is lost with the connection is said again over the next one.
+func (c *channel) send(m message, files ...int) {
+	if c.conn == nil {
+		return
+	}
+	var rights []byte
+	if len(files) > 0 {
+		rights = syscall.UnixRights(files...)
+	}
+	c.conn.SetWriteDeadline(time.Now().Add(sendTimeout))
+	c.conn.WriteMsgUnix(m.text(), rights, nil)
+}
+
+func (c *channel) say(m message) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.send(m)
+}
+
+// sayReady is for a supervisor that takes over: this one hears READY=1.
+func (c *channel) sayReady() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ready = true
+}
+
+func (c *channel) sendPage() {
+	if c.page != nil {
+		c.send(message{Kind: "inflight"}, int(c.page.Fd()))
+	}
+}
+
+// read handles messages until the connection ends.
+func (c *channel) read() {
+	c.mu.Lock()
+	conn := c.conn
+	c.mu.Unlock()
+	if conn == nil {
+		return
+	}
+	data, oob := make([]byte, maxMessage), make([]byte, syscall.CmsgSpace(maxDescriptors*4))
 	for {
-		n, more, flags, _, err := conn.ReadMsgUnix(data, control)
+		n, oobn, flags, _, err := conn.ReadMsgUnix(data, oob)
 		if err != nil || n == 0 {
-			return
+			break
 		}
-		descriptors := descriptorsOf(control[:more])
-		var said message
-		whole := flags&(syscall.MSG_TRUNC|syscall.MSG_CTRUNC) == 0
-		if !whole || json.Unmarshal(data[:n], &said) != nil || said.Version != 1 {
-			said.Kind = "" // not for us to understand
-		}
-		w.understand(said, descriptors)
+		c.received(data[:n], descriptorsIn(oob[:oobn]), flags)
+	}
+	conn.Close()
+	c.mu.Lock()
+	c.conn = nil
+	c.mu.Unlock()
+}
+
+func (c *channel) received(data []byte, files []int, flags int) {
+	m, understood := parseMessage(data)
+	switch {
+	case !understood || flags&syscall.MSG_TRUNC != 0:
+		closeAll(files)
+	case m.Kind == "sockets" && flags&syscall.MSG_CTRUNC != 0:
+		closeAll(files)
+		time.Sleep(againPause)
+		c.say(message{Kind: "again", Set: m.Set})
+	case m.Kind == "inflight":
+		closeAll(files)
+		c.mu.Lock()
+		c.sendPage()
+		c.mu.Unlock()
+	default:
+		c.handle(m, files)
 	}
 }
 
-// descriptorsOf returns those that came along, which are ours from then on.
-func descriptorsOf(control []byte) (all []int) {
-	parts, err := syscall.ParseSocketControlMessage(control)
+func closeAll(files []int) {
+	for _, fd := range files {
+		syscall.Close(fd)
+	}
+}
+
+// descriptorsIn returns what came with a message; they are close-on-exec.
+func descriptorsIn(oob []byte) []int {
+	var files []int
+	list, err := syscall.ParseSocketControlMessage(oob)
 	if err != nil {
 		return nil
 	}
-	for i := range parts {
-		some, err := syscall.ParseUnixRights(&parts[i])
-		if err != nil {
-			continue
+	for i := range list {
+		if some, err := syscall.ParseUnixRights(&list[i]); err == nil {
+			files = append(files, some...)
 		}
-		for _, fd := range some {
-			syscall.CloseOnExec(fd)
-		}
-		all = append(all, some...)
 	}
-	return all
+	return files
 }
 
-func (w *Worker) understand(said message, descriptors []int) {
-	if said.Kind == "sockets" && len(said.Names) == len(descriptors) {
-		w.sockets.arrive(said.Names, descriptors)
-		return
-	}
-	for _, fd := range descriptors {
-		syscall.Close(fd)
-	}
-	switch said.Kind {
-	case "lameduck":
-		w.tellStop()
-	case "drain":
-		w.begin(notice{reasonOf(said.Reason), timeUntil(said.Deadline)})
-	}
-}
+var errNoClock = errors.New("CLOCK_MONOTONIC cannot be read")
 
-// reasonOf knows that after all but these somebody serves on the same sockets.
-func reasonOf(word string) Reason {
-	switch word {
-	case "stop", "removed":
-		return Stop
-	case "reload", "restart", "recycle", "scale", "undo":
-		return Reload
-	}
-	return Unknown
-}
-
-// timeUntil returns the time that is left until a moment of CLOCK_MONOTONIC, by which the supervisor reckons.
-func timeUntil(usec uint64) time.Duration {
+// untilMonotonic returns the time until that moment of CLOCK_MONOTONIC, in microseconds: the supervisor's clock.
+func untilMonotonic(usec uint64) (time.Duration, error) {
 	const clockMonotonic = 1
 	var now syscall.Timespec
-	_, _, failed := syscall.Syscall(syscall.SYS_CLOCK_GETTIME, clockMonotonic, uintptr(unsafe.Pointer(&now)), 0)
-	left := time.Duration(usec)*time.Microsecond - time.Duration(now.Nano())
-	if failed != 0 || usec > 1<<62/1000 || left > 24*time.Hour {
-		return defaultBudget
+	if _, _, errno := syscall.Syscall(syscall.SYS_CLOCK_GETTIME, clockMonotonic, uintptr(unsafe.Pointer(&now)), 0); errno != 0 {
+		return 0, errNoClock
 	}
-	return longer(left, 0)
-}
-
-// channelPath returns the supervisor's channel, and whether sockets come over it.
-func channelPath() (path string, sockets bool) {
-	path = os.Getenv("HANDOVER_CHANNEL")
-	return path, path != "" && os.Getenv("HANDOVER_HANDOFF") == "channel"
+	left := int64(usec) - now.Nano()/1000
+	if usec > 1<<62 || left < 0 {
+		left = 0
+	}
+	return time.Duration(left) * time.Microsecond, nil
 }

@@ -1,9 +1,10 @@
 package handover
 
 import (
+	"encoding/binary"
 	"fmt"
-	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -14,48 +15,65 @@ import (
 
 // master is the other end of HANDOVER_CHANNEL.
 type master struct {
-	t        *testing.T
-	listener *net.UnixListener
-	conn     *net.UnixConn
+	t    *testing.T
+	path string
+	l    *net.UnixListener
+	conn *net.UnixConn
+	page *os.File
 }
 
-// channelled makes a worker to which sockets come over the channel, and lets it connect.
-func channelled(t *testing.T) (*Worker, *master) {
-	path := filepath.Join(t.TempDir(), "channel")
-	listener, err := net.ListenUnix("unixpacket", &net.UnixAddr{Net: "unixpacket", Name: path})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	t.Setenv("LISTEN_FDS", "")
-	t.Setenv("HANDOVER_CHANNEL", path)
-	t.Setenv("HANDOVER_HANDOFF", "channel")
-	s, err := newSockets(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, _, _ := bounded(newWorker(options{}, &notifier{}, s), nil)
-	t.Cleanup(w.cancel)
-	go w.listen(path)
-	m := &master{t: t, listener: listener}
-	m.accept()
-	return w, m
+func newMaster(t *testing.T) *master {
+	m := &master{t: t, path: filepath.Join(t.TempDir(), "channel.sock")}
+	m.listen()
+	return m
 }
 
-func (m *master) accept() {
-	m.listener.SetDeadline(time.Now().Add(20 * time.Second))
-	conn, err := m.listener.AcceptUnix()
+func (m *master) listen() {
+	l, err := net.ListenUnix("unixpacket", &net.UnixAddr{Net: "unixpacket", Name: m.path})
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	m.t.Cleanup(func() { conn.Close() })
-	m.conn = conn
+	m.l = l
+	m.t.Cleanup(func() { l.Close() })
 }
 
-func (m *master) say(text string, sockets ...*net.TCPListener) {
+// accept takes a worker in, which says what it can do, and sends its page.
+func (m *master) accept() {
+	m.l.SetDeadline(time.Now().Add(20 * time.Second))
+	conn, err := m.l.AcceptUnix()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.conn = conn
+	m.t.Cleanup(func() { conn.Close() })
+	m.expect(`{"version":1,"kind":"hello","answers":true}`)
+	m.expect(`{"version":1,"kind":"inflight"}`)
+}
+
+func (m *master) hear() string {
+	data, oob := make([]byte, maxMessage), make([]byte, 64)
+	m.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	n, oobn, _, _, err := m.conn.ReadMsgUnix(data, oob)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if files := descriptorsIn(oob[:oobn]); len(files) == 1 {
+		m.page = os.NewFile(uintptr(files[0]), "page")
+	}
+	return string(data[:n])
+}
+
+func (m *master) expect(want string) {
+	m.t.Helper()
+	if got := m.hear(); got != want {
+		m.t.Fatalf("it says %s, and not %s", got, want)
+	}
+}
+
+func (m *master) say(text string, files ...*os.File) {
 	var fds []int
-	for _, each := range sockets {
-		raw, err := each.SyscallConn() // File() would make it blocking
+	for _, each := range files {
+		raw, err := each.SyscallConn() // Fd() would make the socket block, for all of its holders
 		if err != nil {
 			m.t.Fatal(err)
 		}
@@ -66,196 +84,261 @@ func (m *master) say(text string, sockets ...*net.TCPListener) {
 	}
 }
 
-func (m *master) sendSockets(names string, sockets ...*net.TCPListener) {
-	m.say(fmt.Sprintf(`{"version":1,"kind":"sockets","names":["%s"]}`, strings.ReplaceAll(names, " ", `","`)), sockets...)
+func (m *master) inflight() int64 {
+	data := make([]byte, 128)
+	if _, err := m.page.ReadAt(data, 0); err != nil || string(data[:8]) != "HANDOVER" || data[8] != 1 {
+		m.t.Fatalf("page %q: %v", data, err)
+	}
+	return int64(binary.LittleEndian.Uint64(data[64:]))
 }
 
-func tcp(t *testing.T) *net.TCPListener {
+// listening makes a socket, and returns its address and a descriptor of its.
+func listening(t *testing.T) (string, *os.File) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
-	return l.(*net.TCPListener)
+	file, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	t.Cleanup(func() { file.Close() })
+	return l.Addr().String(), file
 }
 
-// greet accepts for ever, and greets with that name.
-func greet(l net.Listener, name string) chan error {
-	ended := make(chan error, 1)
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				ended <- err
-				return
-			}
-			io.WriteString(conn, name)
-			conn.Close()
-		}
-	}()
-	return ended
+// channelled makes a worker whose sockets come over the channel.
+func channelled(t *testing.T) (*Worker, *supervisor, *master, chan int) {
+	w, super, exited := supervised(t)
+	w.sockets.sent = &sentSockets{}
+	w.options.budget = long
+	m := newMaster(t)
+	w.open(m.path)
+	m.accept()
+	return w, super, m, exited
 }
 
-// expect connects, and is greeted with that name by whoever serves.
-func expect(t *testing.T, socket *net.TCPListener, name string) {
+func knock(t *testing.T, addr string) net.Conn {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// accepted expects a connection from that client.
+func accepted(t *testing.T, l net.Listener, client net.Conn) {
 	t.Helper()
-	conn, err := net.Dial("tcp", socket.Addr().String())
+	conn, err := l.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(20 * time.Second))
-	if said, err := io.ReadAll(conn); err != nil || string(said) != name {
-		t.Fatalf("greeted with %q (%v), want %q", said, err, name)
+	if conn.RemoteAddr().String() != client.LocalAddr().String() {
+		t.Fatalf("accepted %s, and not %s", conn.RemoteAddr(), client.LocalAddr())
 	}
 }
 
-func listenerOf(t *testing.T, w *Worker, names ...string) net.Listener {
-	t.Helper()
-	all, err := w.Listeners(names...)
-	if err != nil || len(all) != 1 {
-		t.Fatalf("%v %v", all, err)
-	}
-	return all[0]
-}
-
-func TestSocketsThatComeLater(t *testing.T) {
-	w, m := channelled(t)
-	web, admin, more, other := tcp(t), tcp(t), tcp(t), tcp(t)
-	named, rest := listenerOf(t, w, "admin"), listenerOf(t, w)
-	namedEnded, restEnded := greet(named, "named"), greet(rest, "rest")
-	m.say(`{"version":1,"kind":"something new"}`, web)
-	m.say(`{"version":2,"kind":"sockets","names":["web"]}`, web)
-	m.say(`rubbish`)
-	m.sendSockets("web admin", web, admin)
-	expect(t, web, "rest")
-	expect(t, admin, "named")
-
-	// another set: one that stays, one that comes, one with another address, and one that goes
-	m.sendSockets("more web admin", more, web, other)
-	expect(t, more, "rest")
-	expect(t, web, "rest")
-	expect(t, other, "named")
-	m.sendSockets("web", web)
-	expect(t, web, "rest")
-	waitFor(t, func() bool {
-		w.sockets.mu.Lock()
-		defer w.sockets.mu.Unlock()
-		return len(named.(lateHandle).late.inner) == 0
-	})
-
-	// a new supervisor
-	m.conn.Close()
-	m.accept()
-	m.sendSockets("web more", web, more)
-	expect(t, more, "rest")
-
-	for listener, ended := range map[net.Listener]chan error{named: namedEnded, rest: restEnded} {
-		if err := listener.Close(); err != nil {
-			t.Error(err)
-		}
-		if err := listener.Close(); err == nil {
-			t.Error("closed twice")
-		}
-		if err := <-ended; !strings.Contains(err.Error(), "use of closed") {
-			t.Error(err)
-		}
-	}
-}
-
-func waitFor(t *testing.T, condition func() bool) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !condition(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("waited in vain")
-		}
-	}
-}
-
-func TestASocketThatDoesNotCome(t *testing.T) {
-	w, m := channelled(t)
-	ended := greet(listenerOf(t, w, "admin"), "named")
-	m.sendSockets("web", tcp(t))
-	if err := <-ended; err.Error() != `there is no socket "admin"; there are: web` {
-		t.Error(err)
-	}
-	// what nobody had asked for waits
-	if _, err := w.Listener("web"); err != nil {
-		t.Error(err)
-	}
-	if _, err := w.Listener("web"); err == nil || err.Error() != `socket "web" is in use already` {
-		t.Error(err)
-	}
-}
-
-func TestClosedBeforeSocketsCome(t *testing.T) {
-	w, m := channelled(t)
-	late, web := listenerOf(t, w), tcp(t)
-	ended := greet(late, "late")
-	late.Close()
-	if err := <-ended; !strings.Contains(err.Error(), "use of closed") {
-		t.Error(err)
-	}
-	m.sendSockets("web", web)
-	l, err := func() (net.Listener, error) {
-		for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
-			if l, err := w.Listener("web"); err == nil || time.Now().After(end) {
-				return l, err
-			}
-		}
-	}()
+func TestSocketsComeAndGo(t *testing.T) {
+	w, _, m, _ := channelled(t)
+	told := make(chan string, 10)
+	w.OnSockets(func(names []string) { told <- fmt.Sprint(names) })
+	web, err := w.Listener("web")
 	if err != nil {
 		t.Fatal(err)
 	}
-	greet(l, "asked for")
-	expect(t, web, "asked for")
+	if _, err := w.Listener("web"); fmt.Sprint(err) != `socket "web" is in use already` {
+		t.Error(err)
+	}
+	if got := web.Addr().String(); got != "socket web" {
+		t.Error(got)
+	}
+	addr, file := listening(t)
+	second, admin := listening(t)
+	early := knock(t, addr)
+	m.say(`{"version":1,"kind":"sockets","names":["web"],"set":1}`, file)
+	m.expect(`{"version":1,"kind":"accepting","set":1}`)
+	accepted(t, web, early)
+	if web.Addr().String() != addr {
+		t.Error(web.Addr())
+	}
+	// one more, for whoever serves the rest
+	rest, err := w.Listeners()
+	if err != nil || len(rest) != 1 {
+		t.Fatal(rest, err)
+	}
+	m.say(`{"version":1,"kind":"sockets","names":["web","admin"],"set":2}`, file, admin)
+	m.expect(`{"version":1,"kind":"accepting","set":2}`)
+	accepted(t, rest[0], knock(t, second))
+	accepted(t, web, knock(t, addr))
+	// it moves: both are served until the former one is left out, and who is in its queue then is served, too
+	third, moved := listening(t)
+	m.say(`{"version":1,"kind":"sockets","names":["admin","web","admin"],"set":3}`, admin, file, moved)
+	m.expect(`{"version":1,"kind":"accepting","set":3}`)
+	accepted(t, rest[0], knock(t, third))
+	queued := knock(t, second)
+	m.say(`{"version":1,"kind":"sockets","names":["web","admin"],"set":4}`, file, moved)
+	accepted(t, rest[0], queued)
+	m.expect(`{"version":1,"kind":"accepting","set":4}`)
+	accepted(t, rest[0], knock(t, third))
+	for _, want := range []string{"[web]", "[web admin]", "[admin web admin]", "[web admin]"} {
+		if got := <-told; got != want {
+			t.Errorf("told %s, not %s", got, want)
+		}
+	}
+	web.Close()
+	if _, err := web.Accept(); !strings.HasSuffix(fmt.Sprint(err), "use of closed network connection") {
+		t.Error(err)
+	}
 }
 
-func deadlineIn(d time.Duration) uint64 {
+func TestASocketThatIsNotThere(t *testing.T) {
+	w, _, m, _ := channelled(t)
+	l, err := w.Listener("wbe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, file := listening(t)
+	m.say(`{"version":1,"kind":"sockets","names":["web"],"set":1}`, file)
+	if _, err := l.Accept(); !strings.HasSuffix(fmt.Sprint(err), `there is no socket "wbe"; there are: [web]`) {
+		t.Error(err)
+	}
+	if _, err := w.Listener("w"); fmt.Sprint(err) != `there is no socket "w"; there are: [web]` {
+		t.Error(err)
+	}
+}
+
+func TestRubbishIsDroppedWithItsDescriptors(t *testing.T) {
+	w, _, m, _ := channelled(t)
+	_, file := listening(t)
+	before := openFiles(t)
+	for _, text := range []string{"rubbish", "{}", `{"version":2,"kind":"sockets","names":["web"],"set":9}`, `{"version":1,"kind":"drink"}`,
+		`{"version":1,"kind":"sockets","names":["web","x"],"set":9}`} {
+		m.say(text, file)
+	}
+	m.say(`{"version":1,"kind":"inflight"}`)
+	m.expect(`{"version":1,"kind":"inflight"}`)
+	m.page.Close()
+	if after := openFiles(t); after != before {
+		t.Errorf("%d descriptors, before it was %d", after, before)
+	}
+	if w.Context().Err() != nil {
+		t.Error("it drains")
+	}
+}
+
+func openFiles(t *testing.T) int {
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(list)
+}
+
+func TestInFlightInThePage(t *testing.T) {
+	w, _, m, _ := channelled(t)
+	end := w.Begin("call")
+	if got := m.inflight(); got != 1 {
+		t.Error(got)
+	}
+	w.BeginUncounted("watch")
+	end()
+	end()
+	if got := m.inflight(); got != 0 {
+		t.Error(got)
+	}
+}
+
+func monotonic(after time.Duration) uint64 {
 	var now syscall.Timespec
 	syscall.Syscall(syscall.SYS_CLOCK_GETTIME, 1, uintptr(unsafe.Pointer(&now)), 0)
-	return uint64((time.Duration(now.Nano()) + d) / time.Microsecond)
+	return uint64((now.Nano() + int64(after)) / 1000)
 }
 
 func TestWhyAndUntilWhen(t *testing.T) {
 	for _, test := range []struct {
-		word string
-		want Reason
-	}{{"stop", Stop}, {"removed", Stop}, {"reload", Reload}, {"scale", Reload}, {"a new word", Unknown}} {
-		w, m := channelled(t)
-		stops := 0
-		w.OnStop(func() { stops++ })
-		m.say(fmt.Sprintf(`{"version":1,"kind":"drain","reason":"%s","deadline_usec":%d}`, test.word, deadlineIn(10*time.Second)))
-		<-w.Context().Done()
-		if w.Reason() != test.want || stops != map[bool]int{true: 1}[test.want == Stop] {
-			t.Errorf("%s: reason %d, %d stops", test.word, w.Reason(), stops)
-		}
-		if budget := w.limits().Budget; budget > 10*time.Second || budget < 5*time.Second {
-			t.Errorf("%s: budget %s", test.word, budget)
-		}
+		word  string
+		stops int
+		want  Reason
+	}{{"reload", 0, Reload}, {"restart", 0, Reload}, {"scale", 0, Reload}, {"undo", 0, Reload}, {"stop", 1, Stop}, {"removed", 1, Stop}, {"whim", 0, Unknown}} {
+		t.Run(test.word, func(t *testing.T) {
+			w, super, m, _ := channelled(t)
+			stops := 0
+			w.OnStop(func() { stops++ })
+			m.say(fmt.Sprintf(`{"version":1,"kind":"drain","reason":"%s","deadline_usec":%d}`, test.word, monotonic(time.Minute)))
+			<-w.Context().Done()
+			super.waitFor("STOPPING=1")
+			if deadline, _ := w.Deadline(); w.Reason() != test.want || time.Until(deadline) > 48*time.Second || time.Until(deadline) < 40*time.Second {
+				t.Errorf("%v until %v", w.Reason(), time.Until(deadline))
+			}
+			if stops != test.stops {
+				t.Errorf("OnStop was called %d times", stops)
+			}
+			w.signalled() // comes behind, and changes nothing
+		})
 	}
 }
 
-func TestALameDuckComesBeforeTheDrain(t *testing.T) {
-	w, m := channelled(t)
-	stops := make(chan struct{}, 2)
-	w.OnStop(func() { stops <- struct{}{} })
-	m.say(fmt.Sprintf(`{"version":1,"kind":"lameduck","deadline_usec":%d}`, deadlineIn(time.Second)))
-	<-stops
-	if w.Context().Err() != nil {
-		t.Error("it drains")
+func TestLameDuck(t *testing.T) {
+	w, _, m, _ := channelled(t)
+	stops := make(chan bool, 2)
+	w.OnStop(func() { stops <- w.Context().Err() == nil })
+	m.say(`{"version":1,"kind":"lameduck","deadline_usec":1}`)
+	if serves := <-stops; !serves {
+		t.Error("it drains already")
 	}
-	m.say(fmt.Sprintf(`{"version":1,"kind":"drain","reason":"stop","deadline_usec":%d}`, deadlineIn(time.Second)))
+	m.say(fmt.Sprintf(`{"version":1,"kind":"drain","reason":"stop","deadline_usec":%d}`, monotonic(time.Minute)))
 	<-w.Context().Done()
 	if len(stops) != 0 {
-		t.Error("told twice")
+		t.Error("OnStop was called twice")
 	}
 }
 
-func TestDeadlinesThatMakeNoSense(t *testing.T) {
-	for usec, want := range map[uint64]time.Duration{0: 0, 1: 0, 1 << 63: defaultBudget, deadlineIn(48 * time.Hour): defaultBudget} {
-		if got := timeUntil(usec); got != want {
-			t.Errorf("%d: %s, want %s", usec, got, want)
+func TestASignalWithoutAWord(t *testing.T) {
+	w, _, _, _ := channelled(t)
+	w.signalled()
+	if w.Context().Err() == nil || w.Reason() != Unknown {
+		t.Error(w.Reason())
+	}
+}
+
+// A new supervisor: the worker connects to it, and says again what the former one knew.
+func TestAnotherMaster(t *testing.T) {
+	w, super, m, _ := channelled(t)
+	if err := w.Ready(); err != nil {
+		t.Fatal(err)
+	}
+	super.waitFor("READY=1")
+	w.Begin("call")
+	for i := 0; i < 2; i++ {
+		m.l.Close()
+		m.conn.Close()
+		m.listen()
+		m.accept()
+		m.expect(`{"version":1,"kind":"ready"}`)
+		if got := m.inflight(); got != 1 {
+			t.Error(got)
 		}
 	}
+	m.say(fmt.Sprintf(`{"version":1,"kind":"drain","reason":"reload","deadline_usec":%d}`, monotonic(time.Minute)))
+	<-w.Context().Done()
+}
+
+// Out of descriptors it asks again, until it has some.
+func TestOutOfDescriptors(t *testing.T) {
+	w, _, m, _ := channelled(t)
+	l, _ := w.Listener("web")
+	addr, file := listening(t)
+	var before, low syscall.Rlimit
+	syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before)
+	low = before
+	low.Cur = 3
+	syscall.Setrlimit(syscall.RLIMIT_NOFILE, &low)
+	m.say(`{"version":1,"kind":"sockets","names":["web"],"set":1}`, file)
+	m.expect(`{"version":1,"kind":"again","set":1}`)
+	syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before)
+	m.say(`{"version":1,"kind":"sockets","names":["web"],"set":1}`, file)
+	m.expect(`{"version":1,"kind":"accepting","set":1}`)
+	accepted(t, l, knock(t, addr))
 }

@@ -15,12 +15,14 @@ const (
 	reserve = 200 * time.Millisecond
 	// cutStatus is the exit status when something was cut off: what a shell gives for death by SIGTERM.
 	cutStatus = 128 + 15
+	// signalPause is how long a drain signal waits for the message that says why; it was sent before the signal.
+	signalPause = 100 * time.Millisecond
 )
 
 // Reason is why a drain has begun.
 type Reason int
 
-// The reasons. A signal of a supervisor has none: most are reloads, and a reload it is taken for. The channel has them.
+// The reasons. A signal of a supervisor has none, where no channel says more: most are reloads, and a reload it is taken for.
 const (
 	Unknown Reason = iota
 	Reload         // a successor serves on the same sockets
@@ -28,11 +30,23 @@ const (
 	Failure        // of our own: see Fail
 )
 
-// notice is what is said to us when a drain begins. The signal is one way to say it; a message over the channel, with the
-// reason and the time left, is another.
+// notice is what is said to us when a drain begins: by a signal, or by the channel, which knows the reason and the time
+// left.
 type notice struct {
 	reason Reason
 	budget time.Duration
+	spent  time.Duration // of it, on the way to us
+}
+
+// noticeOf takes budgets of a second and more for multiples of 100 ms, as people write them: what is missing has been
+// spent.
+func noticeOf(reason Reason, left time.Duration) notice {
+	const step = 100 * time.Millisecond
+	budget := left
+	if left > time.Second-step {
+		budget = (left + step - 1) / step * step
+	}
+	return notice{reason: reason, budget: budget, spent: budget - left}
 }
 
 // reasonOfSignal knows that without a supervisor there is no successor.
@@ -41,6 +55,32 @@ func (w *Worker) reasonOfSignal() Reason {
 		return Stop
 	}
 	return Unknown
+}
+
+// signalled begins the drain, if the channel has not done it: what it says counts more.
+func (w *Worker) signalled() {
+	if w.channel != nil && w.channel.connected() {
+		select {
+		case <-w.ctx.Done():
+			return
+		case <-time.After(signalPause):
+		}
+	}
+	w.begin(notice{reason: w.reasonOfSignal(), budget: w.options.budget})
+}
+
+// tellStop calls what is to know of a stop, once.
+func (w *Worker) tellStop() {
+	w.mu.Lock()
+	onStop := w.onStop
+	if w.stops {
+		onStop = nil
+	}
+	w.stops = true
+	w.mu.Unlock()
+	for _, f := range onStop {
+		f()
+	}
 }
 
 // Limits are the times of a drain, all from its start.
@@ -54,14 +94,6 @@ type Limits struct {
 func limitsOf(budget time.Duration) Limits {
 	exit := longer(budget-reserve, budget/2)
 	return Limits{Budget: budget, Stop: shorter(budget*8/10, exit*9/10), Exit: exit}
-}
-
-// rough is for people: what is left when a message has come is never a round number.
-func rough(d time.Duration) time.Duration {
-	if d < time.Second {
-		return d
-	}
-	return d.Round(100 * time.Millisecond)
 }
 
 func longer(a, b time.Duration) time.Duration {
@@ -102,33 +134,25 @@ func (w *Worker) begin(n notice) {
 		w.mu.Unlock()
 		return
 	}
-	w.end = ending{begun: true, start: time.Now(), reason: n.reason, limits: limitsOf(n.budget)}
+	w.end = ending{begun: true, start: time.Now().Add(-n.spent), reason: n.reason, limits: limitsOf(n.budget)}
 	if !w.options.unbounded {
 		// This one does nothing else, because all the rest can hang: Stop, and a write to stderr as well.
-		time.AfterFunc(w.end.limits.Exit, func() { w.exit(cutStatus) })
-		w.cutter = time.AfterFunc(w.end.limits.Stop, w.cutOff)
+		time.AfterFunc(w.end.limits.Exit-n.spent, func() { w.exit(cutStatus) })
+		w.cutter = time.AfterFunc(w.end.limits.Stop-n.spent, w.cutOff)
 	}
 	w.mu.Unlock()
 
 	if n.reason == Stop {
 		w.tellStop()
 	}
+	if w.channel != nil {
+		w.channel.last()
+	}
 	w.cancel()
 	w.say("STOPPING=1", fmt.Sprintf("STATUS=draining, %d calls in flight", w.calls.inFlight()))
 }
 
-// tellStop calls what OnStop has set, once: ahead of the drain, where there is a lame duck.
-func (w *Worker) tellStop() {
-	w.mu.Lock()
-	onStop := w.onStop
-	w.onStop = nil
-	w.mu.Unlock()
-	for _, f := range onStop {
-		f()
-	}
-}
-
-// OnStop sets a function that is called at the first moment of a stop, before anything is refused: the place to say
+// OnStop sets a function that is called at the first moment of a stop (its lame duck), before anything is refused: the place to say
 // NOT_SERVING to a load balancer. At a reload it is not called, because there is a successor: clients that are still
 // connected here would fail their calls instead of moving over. It must not wait for anything.
 func (w *Worker) OnStop(f func()) {
@@ -198,7 +222,7 @@ func (w *Worker) cutOff() {
 	w.mu.Unlock()
 	go func() {
 		defer close(w.told)
-		w.complain(fmt.Sprintf("stopping hard after %s of a budget of %s, not finished: %s", rough(l.Stop), rough(l.Budget), unfinished))
+		w.complain(fmt.Sprintf("stopping hard after %s of a budget of %s, not finished: %s", l.Stop, l.Budget, unfinished))
 		w.say("STATUS=stopping hard, not finished: " + unfinished)
 	}()
 	for _, each := range w.registered() {

@@ -30,3 +30,15 @@ func TestBudget(t *testing.T) {
 		}
 	}
 }
+
+func TestBudgetsAsPeopleWriteThem(t *testing.T) {
+	const ms = time.Millisecond
+	for _, test := range []struct{ left, budget time.Duration }{
+		{2994 * ms, 3000 * ms}, {3000 * ms, 3000 * ms}, {2900 * ms, 2900 * ms}, {991 * ms, 1000 * ms}, {300 * ms, 300 * ms}, {295 * ms, 295 * ms}, {0, 0},
+	} {
+		n := noticeOf(Reload, test.left)
+		if n.budget != test.budget || n.budget-n.spent != test.left {
+			t.Errorf("%v left: %+v", test.left, n)
+		}
+	}
+}

@@ -85,7 +85,7 @@ func TestADrainAnswersWhatIsOnItsWay(t *testing.T) {
 	io.WriteString(inFlight, "GET /x HTTP/1.1\r\nHost: x\r\nSlow: 1\r\n\r\n")
 	<-began
 	<-began
-	w.begin(notice{Reload, time.Hour})
+	w.begin(notice{reason: Reload, budget: time.Hour})
 	draining := w.registered()[0].(*httpServer).draining
 	<-draining
 	if _, err := net.Dial("tcp", addr); err == nil {
@@ -115,7 +115,7 @@ func TestAnIdleConnectionIsKeptForAMoment(t *testing.T) {
 	idle := dial(t, addr)
 	idle.send()
 	idle.receive()
-	w.begin(notice{Reload, time.Hour})
+	w.begin(notice{reason: Reload, budget: time.Hour})
 	<-w.registered()[0].(*httpServer).draining
 	time.Sleep(20 * time.Millisecond) // its request was on its way for so long
 	idle.send()
@@ -137,7 +137,7 @@ func TestAHandlerThatHangsIsCutOff(t *testing.T) {
 	c := dial(t, addr)
 	c.send()
 	<-began
-	w.begin(notice{Reload, 300 * time.Millisecond})
+	w.begin(notice{reason: Reload, budget: 300 * time.Millisecond})
 	if !c.isClosed() {
 		t.Error("the connection is left")
 	}

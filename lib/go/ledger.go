@@ -12,6 +12,7 @@ const maxNamed = 20
 
 // ledger knows what is going on, since when.
 type ledger struct {
+	page    *page         // nil: nobody looks at it
 	changed chan struct{} // holds one token when the number has changed since somebody last looked
 
 	mu      sync.Mutex
@@ -56,6 +57,7 @@ func (l *ledger) count(which *entry, difference int) {
 		return
 	}
 	l.counted += difference
+	l.page.add(difference)
 	select {
 	case l.changed <- struct{}{}:
 	default:

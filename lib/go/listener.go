@@ -24,6 +24,8 @@ type listener struct {
 	addr   net.Addr
 	closed chan struct{}
 	once   sync.Once
+	left   chan struct{} // closed by leave
+	leaves sync.Once
 }
 
 func newListener(fd int, name string) (*listener, error) {
@@ -44,7 +46,7 @@ func newListener(fd int, name string) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &listener{file: file, raw: raw, addr: addr, closed: make(chan struct{})}, nil
+	return &listener{file: file, raw: raw, addr: addr, closed: make(chan struct{}), left: make(chan struct{})}, nil
 }
 
 // Accept waits for a connection. After Close it returns one that it already had in its hands, and then errors.
@@ -63,6 +65,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		fmt.Fprintf(os.Stderr, "handover: accept on %s: %v; trying again in %s\n", l.addr, err, acceptPause)
 		select {
 		case <-l.closed:
+		case <-l.left:
 		case <-time.After(acceptPause):
 		}
 	}
@@ -94,9 +97,38 @@ func (l *listener) Close() error {
 	return err
 }
 
-func (l *listener) isClosed() bool {
+func (l *listener) isClosed() bool { return isOver(l.closed) }
+
+// leave ends Accept, and has its caller fetch the rest.
+func (l *listener) leave() {
+	l.leaves.Do(func() {
+		close(l.left)
+		l.file.SetReadDeadline(time.Unix(1, 0))
+	})
+}
+
+func (l *listener) isLeaving() bool { return isOver(l.left) }
+
+// rest accepts whoever is in the queue now.
+func (l *listener) rest() []net.Conn {
+	var conns []net.Conn
+	l.raw.Control(func(socket uintptr) {
+		for {
+			fd, err := acceptOne(int(socket))
+			if err != nil {
+				return
+			}
+			if conn, err := connFromDescriptor(fd); err == nil {
+				conns = append(conns, conn)
+			}
+		}
+	})
+	return conns
+}
+
+func isOver(c chan struct{}) bool {
 	select {
-	case <-l.closed:
+	case <-c:
 		return true
 	default:
 		return false

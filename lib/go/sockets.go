@@ -18,36 +18,33 @@ const maxSockets = 1024
 
 // sockets are those that were handed over and are not in use yet.
 type sockets struct {
-	given  bool // by a supervisor
+	given  bool         // by a supervisor
+	sent   *sentSockets // they come over the channel; nil: they do not
 	mu     sync.Mutex
 	free   []socket
 	opened []string // the names of those in use
 	stored []stored
-
-	late    bool            // they come over the channel, after READY=1
-	came    bool            // and have come
-	waiting []*lateListener // for them
 }
 
 type socket struct {
 	name string
 	open func() (net.Listener, error)
-	sent net.Listener // where it came over the channel
 }
 
 // newSockets knows the sockets that the environment announces. Where it announces none, those that are to be made by
 // hand take their place.
 func newSockets(byHand []address) (*sockets, error) {
 	s := &sockets{}
-	_, s.late = channelPath()
-	s.given = s.late
-	if os.Getenv("LISTEN_FDS") == "" && s.late {
+	if os.Getenv("HANDOVER_HANDOFF") == "channel" && os.Getenv("HANDOVER_CHANNEL") != "" {
+		s.sent = &sentSockets{} // what there is beside them, like a probe socket, is inherited all the same
+	}
+	if os.Getenv("LISTEN_FDS") == "" && s.sent != nil {
 		return s, nil
 	}
 	if os.Getenv("LISTEN_FDS") == "" {
 		for _, a := range byHand {
 			a := a
-			s.free = append(s.free, socket{name: a.name, open: func() (net.Listener, error) { return net.Listen(a.network, a.address) }})
+			s.free = append(s.free, socket{a.name, func() (net.Listener, error) { return net.Listen(a.network, a.address) }})
 		}
 		return s, nil
 	}
@@ -64,7 +61,7 @@ func newSockets(byHand []address) (*sockets, error) {
 			s.stored = append(s.stored, stored{name, fd})
 			continue
 		}
-		s.free = append(s.free, socket{name: name, open: func() (net.Listener, error) {
+		s.free = append(s.free, socket{name, func() (net.Listener, error) {
 			l, err := newListener(fd, name)
 			if err != nil {
 				return nil, fmt.Errorf("socket %q (descriptor %d): %w", name, fd, err)
@@ -100,7 +97,8 @@ func announcedSockets() ([]string, error) {
 // Listener returns the listening socket of that name. The caller serves it, and closes it when the drain starts,
 // before clients hear that they are to go. (Servers that ServeHTTP or the gRPC package runs need no such call.)
 //
-// With `handoff = channel` sockets come after READY=1: then Accept of the listener waits for them.
+// With handoff = channel the sockets come after READY=1. What is returned then accepts from them once they are here, and
+// goes along when a reload moves that name to another address, takes it away, or brings it back.
 func (w *Worker) Listener(name string) (net.Listener, error) {
 	s := w.sockets
 	s.mu.Lock()
@@ -115,22 +113,25 @@ func (w *Worker) Listener(name string) (net.Listener, error) {
 			return l, err
 		}
 	}
-	if s.late && !s.came && !s.isWanted(name) {
-		return s.wait(name), nil
+	if s.sent != nil {
+		return s.sent.listener(name)
 	}
 	return nil, s.missing(name)
 }
 
-// Listeners returns the sockets of these names, or, without a name, all that are not in use yet.
+// Listeners returns the sockets of these names, or, without a name, all that are not in use yet; with handoff = channel,
+// one listener for all of them, those that come with later reloads included.
 func (w *Worker) Listeners(names ...string) ([]net.Listener, error) {
-	var listeners []net.Listener
 	if len(names) == 0 {
 		names = w.sockets.unused()
-		listeners = w.sockets.waitAll()
+		if w.sockets.sent != nil {
+			names = append(names, "")
+		}
 	}
-	if len(names)+len(listeners) == 0 {
+	if len(names) == 0 {
 		return nil, w.sockets.missing("")
 	}
+	var listeners []net.Listener
 	for _, name := range names {
 		l, err := w.Listener(name)
 		if err != nil {
@@ -144,24 +145,15 @@ func (w *Worker) Listeners(names ...string) ([]net.Listener, error) {
 	return listeners, nil
 }
 
-// waitAll returns a listener for all that will come and nobody asks for by name, if any will.
-func (s *sockets) waitAll() []net.Listener {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.late || s.isWanted("") {
-		return nil
+// OnSockets sets a function that is called with the names of all sockets whenever a set of them has come: with
+// handoff = channel, after READY=1 and after reloads that change it. A name that is new, and that no Listeners() without
+// names serves already, can be served from then on. It must not wait for anything.
+func (w *Worker) OnSockets(f func(names []string)) {
+	if s := w.sockets.sent; s != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.tell = append(s.tell, f)
 	}
-	return []net.Listener{s.wait("")}
-}
-
-// isWanted says whether somebody waits for that one already.
-func (s *sockets) isWanted(name string) bool {
-	for _, l := range s.waiting {
-		if l.name == name {
-			return true
-		}
-	}
-	return false
 }
 
 func (s *sockets) unused() []string {
@@ -184,14 +176,6 @@ func (s *sockets) missing(name string) error {
 	var has []string
 	for _, each := range s.free {
 		has = append(has, each.name)
-	}
-	for _, l := range s.waiting {
-		if l.name == name && !s.came {
-			return fmt.Errorf("socket %q is in use already", name)
-		}
-		for each := range l.inner {
-			has = append(has, each)
-		}
 	}
 	switch all := strings.Join(append(has, s.opened...), " "); {
 	case !s.given && all == "":

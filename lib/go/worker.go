@@ -38,6 +38,7 @@ type Server interface {
 type Worker struct {
 	options options
 	notify  *notifier
+	channel *channel // nil: there is none
 	sockets *sockets
 	calls   *ledger // in flight
 	tasks   *ledger // started by Go
@@ -52,6 +53,7 @@ type Worker struct {
 	closers []closer
 	closing string // what is being closed
 	onStop  []func()
+	stops   bool // onStop has been called
 	ready   bool
 	cutter  *time.Timer
 	status  int
@@ -116,22 +118,48 @@ func New(set ...Option) (*Worker, error) {
 		return nil, err
 	}
 	w := newWorker(o, notify, sockets)
-	path, _ := channelPath()
-	if path != "" {
-		go w.listen(path)
+	if path := os.Getenv("HANDOVER_CHANNEL"); path != "" {
+		w.open(path)
 	}
 	go func() {
 		<-drain
-		came := time.Now()
-		if path != "" { // which says the same and more
-			select {
-			case <-w.ctx.Done():
-			case <-time.After(messageTime):
-			}
-		}
-		w.begin(notice{w.reasonOfSignal(), longer(o.budget-time.Since(came), 0)})
+		w.signalled()
 	}()
 	return w, nil
+}
+
+// open connects to the channel. Calls are counted in a page then, which the supervisor reads without our doing anything.
+func (w *Worker) open(path string) {
+	var file *os.File
+	if p := newPage(); p != nil {
+		w.calls.page, file = p, p.file
+	}
+	w.channel = newChannel(path, file, w.hear)
+}
+
+// hear heeds a message of the channel.
+func (w *Worker) hear(m message, files []int) {
+	if m.Kind == "sockets" && w.sockets.sent != nil {
+		if err := w.sockets.sent.receive(m.Names, files); err != nil {
+			w.complain(fmt.Sprintf("sockets that the supervisor has sent: %v", err))
+			return
+		}
+		if m.Set != 0 {
+			w.channel.say(message{Kind: "accepting", Set: m.Set})
+		}
+		return
+	}
+	closeAll(files)
+	switch m.Kind {
+	case "lameduck":
+		w.tellStop()
+	case "drain":
+		left, err := untilMonotonic(m.Deadline)
+		if err != nil || m.Deadline == 0 {
+			left = w.options.budget
+		}
+		w.begin(noticeOf(reasonOf(m.Reason), left))
+	}
 }
 
 func newWorker(o options, notify *notifier, sockets *sockets) *Worker {
@@ -186,7 +214,12 @@ func (w *Worker) Ready() error {
 	if err := w.notify.send("READY=1"); err != nil {
 		return fmt.Errorf("NOTIFY_SOCKET: READY=1 could not be sent: %w", err)
 	}
-	go w.report()
+	if w.channel != nil {
+		w.channel.sayReady()
+	}
+	if w.calls.page == nil {
+		go w.report()
+	}
 	return nil
 }
 
@@ -209,7 +242,7 @@ func (w *Worker) Fail(err error) {
 	w.mu.Lock()
 	w.status = 1
 	w.mu.Unlock()
-	w.begin(notice{Failure, w.options.budget})
+	w.begin(notice{reason: Failure, budget: w.options.budget})
 }
 
 // Status sets the text that `handover status` shows.

@@ -101,8 +101,8 @@ func TestAWholeLife(t *testing.T) {
 	super.waitFor("X_HANDOVER_INFLIGHT=1")
 	end()
 	super.waitFor("X_HANDOVER_INFLIGHT=0")
-	w.begin(notice{w.reasonOfSignal(), long})
-	w.begin(notice{Stop, time.Millisecond}) // is not heard any more
+	w.begin(notice{reason: w.reasonOfSignal(), budget: long})
+	w.begin(notice{reason: Stop, budget: time.Millisecond}) // is not heard any more
 	if got := <-status; got != 0 {
 		t.Errorf("status %d", got)
 	}
@@ -123,7 +123,7 @@ func TestWhatDoesNotFinishIsCutOffAndNamed(t *testing.T) {
 	w.OnClose("database", func() error { r.note("closed"); return nil })
 	w.Go("import", func(context.Context) { select {} })
 	w.Begin("/a.B/C from 1.2.3.4:5")
-	w.begin(notice{Reload, 300 * time.Millisecond})
+	w.begin(notice{reason: Reload, budget: 300 * time.Millisecond})
 	if got := w.Run(); got != cutStatus {
 		t.Errorf("status %d", got)
 	}
@@ -142,7 +142,7 @@ func TestWhatDoesNotFinishIsCutOffAndNamed(t *testing.T) {
 func TestTheEndComesAlthoughClosingHangs(t *testing.T) {
 	w, super, exited := supervised(t)
 	w.OnClose("database", func() error { select {} })
-	w.begin(notice{Reload, 100 * time.Millisecond})
+	w.begin(notice{reason: Reload, budget: 100 * time.Millisecond})
 	go w.Run()
 	super.waitFor("not finished: closing database")
 	if got := <-exited; got != cutStatus {
@@ -154,7 +154,7 @@ func TestADrainBeforeReadyStartsNothing(t *testing.T) {
 	w, _, _ := supervised(t)
 	r := &record{}
 	w.Register(&fakeServer{record: r})
-	w.begin(notice{Reload, long})
+	w.begin(notice{reason: Reload, budget: long})
 	if got := w.Run(); got != 0 || strings.Join(r.order, ", ") != "drained" {
 		t.Errorf("status %d, order: %v", got, r.order)
 	}
@@ -174,7 +174,7 @@ func TestAnUnboundedDrainHasNoLimit(t *testing.T) {
 	w.options.unbounded = true
 	hang := make(chan struct{})
 	w.Go("import", func(context.Context) { <-hang })
-	w.begin(notice{Reload, time.Millisecond})
+	w.begin(notice{reason: Reload, budget: time.Millisecond})
 	status := make(chan int)
 	go func() { status <- w.Run() }()
 	super.waitFor("STOPPING=1")
@@ -195,7 +195,7 @@ func TestWithoutASupervisorASignalIsAStop(t *testing.T) {
 	w := newWorker(options{}, &notifier{}, &sockets{})
 	stopped := false
 	w.OnStop(func() { stopped = w.Context().Err() == nil })
-	w.begin(notice{w.reasonOfSignal(), long})
+	w.begin(notice{reason: w.reasonOfSignal(), budget: long})
 	if got := w.Run(); got != 0 || !stopped || w.Reason() != Stop {
 		t.Errorf("status %d, told before the drain: %t", got, stopped)
 	}
