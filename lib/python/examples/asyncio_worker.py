@@ -58,9 +58,9 @@ async def main():
     worker.on_close("greeting", lambda: print("asyncio worker ends", flush=True))
     def serve(*streams):
         return serve_client(worker, *streams)
-    worker.serve(await asyncio.start_server(serve, sock=worker.socket()))
+    await worker.start_server(serve)
     if worker.has_socket("probe"):
-        worker.serve(await asyncio.start_server(serve, sock=worker.socket("probe")))
+        await worker.start_server(serve, "probe")
     return await worker.run()
 
 

@@ -2,7 +2,7 @@
 
     async def main():
         worker = handover.aio.Worker()
-        worker.serve(await asyncio.start_server(serve_client, sock=worker.socket()))
+        await worker.start_server(serve_client)
         return await worker.run()
 
     sys.exit(asyncio.run(main()))
@@ -11,8 +11,13 @@ What serves by another library (aiohttp's SockSite, uvicorn's Server) takes work
 orderly shutdown, a coroutine, is given to worker.serve(drain=...)."""
 import asyncio
 import inspect
+import threading
 
 from .base import BaseWorker
+from .drain import SIGNAL_PAUSE
+from .sockets import SocketError
+
+TURNS = 0.05  # seconds, for some turns of the loop
 
 
 class Worker(BaseWorker):
@@ -25,7 +30,35 @@ class Worker(BaseWorker):
         self.calm = asyncio.Event()  # connections on which nothing happens have had their time
         self.servers, self.drains, self.running = [], [], set()
         for number in self.drain_signals:
-            self.loop.add_signal_handler(number, lambda: self.begin(self.reason_of_signal(), self.budget))
+            self.loop.add_signal_handler(number, self._signalled)
+        if self.channel:
+            self.channel.start()
+
+    async def start_server(self, client_connected, name=None, drain=None):
+        """asyncio.start_server() with the socket of that name (none: the only one), under serve(). With handoff = channel the
+        server starts when the socket is here, and goes along when a reload moves it; without a name it serves all that there are."""
+        if not self.sent or self.sockets.has(name):
+            self.serve(await asyncio.start_server(client_connected, sock=self.socket(name)), drain)
+            return
+        self.sent.serve(_Owner(self, client_connected), name)
+        self.serve(drain=drain)
+
+    def socket(self, name=None):
+        if not self.sent or self.sockets.has(name):
+            return super().socket(name)
+        sock = self.sent.take(name)
+        if sock is None:
+            raise SocketError("with handoff = channel sockets come when this worker is ready: see start_server() and on_sockets()"
+                              if not self.sent.come.is_set() else
+                              f"there is no socket {name!r} left; there are: {' '.join(self.sent.names())}")
+        return sock
+
+    def _signalled(self):
+        """What the channel says counts more."""
+        self.loop.call_later(SIGNAL_PAUSE if self.channel and self.channel.connected else 0, self.begin, self.reason_of_signal(), self.budget)
+
+    def call_soon(self, function, *arguments):
+        self.loop.call_soon_threadsafe(function, *arguments)
 
     def serve(self, server=None, drain=None):
         """A server that accepts already, like that of asyncio.start_server(sock=worker.socket()): it is closed first. Then
@@ -75,8 +108,8 @@ class Worker(BaseWorker):
         await self._finish()
         return self.after_drain()
 
-    def begin(self, reason, budget):
-        if super().begin(reason, budget):
+    def begin(self, reason, budget, spent=0.0):
+        if super().begin(reason, budget, spent):
             self.loop.call_soon_threadsafe(self.began.set)
             self.say_draining()
 
@@ -123,3 +156,33 @@ class Worker(BaseWorker):
     async def _until_empty(self, ledger):
         """Its waiting is a thread's, so that calls and tasks may end in other threads, too."""
         await self.loop.run_in_executor(None, ledger.wait)
+
+
+class _Owner:
+    """Serves the sockets that come over the channel, and lets go of them. Called in the channel's thread."""
+
+    def __init__(self, worker, client_connected):
+        self.worker, self.client_connected = worker, client_connected
+        self.servers = {}
+
+    def add(self, sock):
+        return asyncio.run_coroutine_threadsafe(self._add(sock), self.worker.loop)
+
+    async def _add(self, sock):
+        if not self.worker.draining:
+            self.servers[sock] = await asyncio.start_server(self.client_connected, sock=sock)
+            self.worker.servers.append(self.servers[sock])
+
+    def drop(self, sock):
+        event = threading.Event()
+        asyncio.run_coroutine_threadsafe(self._drop(sock, event), self.worker.loop)
+        return event
+
+    async def _drop(self, sock, event):
+        """The loop accepts whoever is in the queue; new clients are refused already."""
+        await asyncio.sleep(TURNS)
+        server = self.servers.pop(sock, None)
+        if server:
+            server.close()
+            self.worker.servers.remove(server)
+        event.set()

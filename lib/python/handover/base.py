@@ -6,10 +6,12 @@ import sys
 import threading
 import time
 
-from .drain import CUT_STATUS, FAILURE, STOP, UNKNOWN, Limits, budget_of
+from .channel import Channel, close_all
+from .drain import CUT_STATUS, FAILURE, STOP, UNKNOWN, Limits, budget_of, budget_left, reason_of
 from .ledger import Ledger
 from .notify import Notifier
-from .sockets import Sockets
+from .sent import Sent
+from .sockets import SocketError, Sockets
 
 STDERR = 2  # whatever becomes of sys.stderr
 REPORT_INTERVAL = 0.2  # seconds, at least, between two reports of the number of calls in flight
@@ -21,7 +23,10 @@ class BaseWorker:
         self.drain_signals = drain_signals
         self.budget = budget_of(environment.get("HANDOVER_DRAIN_TIMEOUT_USEC"))
         self.notifier = Notifier(environment.get("NOTIFY_SOCKET"))
-        self.sockets = Sockets(environment, by_hand or {})
+        path = environment.get("HANDOVER_CHANNEL")
+        # they come when we are ready; what there is beside them, like a probe socket, is inherited all the same
+        self.sent = Sent() if path and environment.get("HANDOVER_HANDOFF") == "channel" else None
+        self.sockets = Sockets(environment, {} if self.sent else by_hand or {})
         self.end_process = end
         self.changed = threading.Event()  # the number of calls in flight
         self.calls = Ledger(self.changed.set)
@@ -32,6 +37,11 @@ class BaseWorker:
         self.reason, self.limits, self.start = UNKNOWN, None, None
         self.status = 0
         self.telling, self.is_over = None, False
+        self.stop_told = False
+        self.on_sockets_functions = []
+        self.channel = Channel(path, self._hear) if path else None
+        if self.channel:
+            self.calls.page = self.channel.page
         # what `dump_signal = SIGQUIT` and `handover dump` ask for
         faulthandler.register(signal.SIGQUIT, file=STDERR, all_threads=True)
 
@@ -50,6 +60,11 @@ class BaseWorker:
         """The listening socket of that name (none: the only one). It is shared: never make it blocking, never call its
         shutdown(), and close it first when the drain begins."""
         return self.sockets.take(name)
+
+    def on_sockets(self, function):
+        """Called with the names of all sockets whenever a set of them has come (handoff = channel): when we are ready, and when
+        a reload changes it. It must not wait for anything."""
+        self.on_sockets_functions.append(function)
 
     def has_socket(self, name):
         """Is there such a socket, and not in use yet? "probe": over that one we are asked whether we are well."""
@@ -86,7 +101,7 @@ class BaseWorker:
         self.closers.append((name, function))
 
     def on_stop(self, function):
-        """Called at the first moment of a stop, and not of a reload: the place to say NOT_SERVING. It must not wait."""
+        """Called at the first moment of a stop (its lame duck), and not of a reload: the place to say NOT_SERVING. It must not wait."""
         self.on_stop_functions.append(function)
 
     def notify(self, *assignments):
@@ -106,7 +121,10 @@ class BaseWorker:
 
     def say_ready(self):
         self.notifier.send("READY=1")
-        threading.Thread(target=self._report, daemon=True).start()
+        if self.channel:
+            self.channel.say_ready()
+        else:
+            threading.Thread(target=self._report, daemon=True).start()
 
     def _report(self):
         while True:
@@ -119,27 +137,62 @@ class BaseWorker:
         """Without a supervisor there is no successor."""
         return UNKNOWN if self.notifier.sock else STOP
 
-    def begin(self, reason, budget):
-        """The drain is told to us: by a signal, and perhaps one day by a message that says why and how long. Only the
-        first time counts. Returns whether it was that. The clocks run from here, so a worker that is still warming up is
-        bounded as well."""
+    def _hear(self, message, fds):
+        """A message of the channel, in its thread."""
+        if message["kind"] == "sockets" and self.sent:
+            try:
+                self.sent.receive(message["names"], fds)
+            except (OSError, KeyError, SocketError) as error:
+                self.complain(f"sockets that the supervisor has sent: {error}")
+                return
+            self.tell_sockets()
+            if message.get("set"):
+                self.channel.say("accepting", set=message["set"])
+            return
+        close_all(fds)
+        if message["kind"] == "lameduck":
+            self.call_soon(self.tell_stop)
+        elif message["kind"] == "drain":
+            self.call_soon(self.begin, reason_of(message.get("reason")), *budget_left(message.get("deadline_usec"), self.budget))
+
+    def call_soon(self, function, *arguments):
+        """Where what the channel says is heeded: in its own thread, if nothing else is said."""
+        function(*arguments)
+
+    def tell_sockets(self):
+        for function in self.on_sockets_functions:
+            self.call_soon(function, self.sent.names())
+
+    def tell_stop(self):
+        """Once."""
+        with self.lock:
+            told, self.stop_told = self.stop_told, True
+        if not told:
+            for function in self.on_stop_functions:
+                function()
+
+    def begin(self, reason, budget, spent=0.0):
+        """The drain is told to us: by a signal, or by the channel, which says why and how long. Only the first time counts. Returns
+        whether it was that. The clocks run from here, so a worker that is still warming up is bounded as well. spent: of the
+        budget, on the way to us."""
         with self.lock:
             if self.draining:
                 return False
-            self.reason, self.limits, self.start = reason, Limits(budget), time.monotonic()
+            self.reason, self.limits, self.start = reason, Limits(budget), time.monotonic() - spent
+        if self.channel:
+            self.channel.over.set()
         # This one does nothing else, because all the rest can hang.
-        self._later(self.limits.exit, self.end_process, CUT_STATUS)
+        self._later(self.limits.exit - spent, self.end_process, CUT_STATUS)
         # Where C code does not let go of the interpreter no thread of Python can help: this one is none.
         if self.end_process is os._exit:
-            faulthandler.dump_traceback_later((self.limits.exit + budget) / 2, file=STDERR, exit=True)
-        self._later(self.limits.stop, self.cut_off)
+            faulthandler.dump_traceback_later((self.limits.exit + budget) / 2 - spent, file=STDERR, exit=True)
+        self._later(self.limits.stop - spent, self.cut_off)
         if reason == STOP:
-            for function in self.on_stop_functions:
-                function()
+            self.tell_stop()
         return True
 
     def _later(self, seconds, function, *arguments):
-        timer = threading.Timer(seconds, function, arguments)
+        timer = threading.Timer(max(seconds, 0), function, arguments)
         timer.daemon = True
         timer.start()
 

@@ -14,6 +14,7 @@ class Ledger:
         self.ended = threading.Condition()
         self.live = {}  # key: (name, start, whether it counts)
         self.counted = 0
+        self.page = None  # where the supervisor looks
         self.last_end = time.monotonic()
 
     def begin(self, name, counts=True):
@@ -21,6 +22,7 @@ class Ledger:
         with self.ended:
             self.live[key] = (name, time.monotonic(), counts)
             self.counted += counts
+            self._show()
         self.on_change()
         return key
 
@@ -29,9 +31,14 @@ class Ledger:
             if key not in self.live:
                 return
             self.counted -= self.live.pop(key)[2]
+            self._show()
             self.last_end = time.monotonic()
             self.ended.notify_all()
         self.on_change()
+
+    def _show(self):
+        if self.page:
+            self.page.set(self.counted)
 
     @contextlib.contextmanager
     def entry(self, name, counts=True):

@@ -27,8 +27,7 @@ class Sockets:
             self.free = [(address, name) for name, address in by_hand.items()]
 
     def take(self, name=None):
-        """The socket of that name, or the only one (beside the probe socket). When the supervisor comes to hand sockets over after READY=1, this is
-        the place that waits for them."""
+        """The socket of that name, or the only one (beside the probe socket)."""
         rest = [known for _, known in self.free if known != "probe"]
         if name is None and len(rest) == 1:
             name = rest[0]
@@ -45,7 +44,7 @@ class Sockets:
 
     def missing(self, name):
         if self.by_channel:
-            return "the pool has handoff = channel, which this package does not speak: say handoff = inherit"
+            return "with handoff = channel sockets come over the channel, and HANDOVER_CHANNEL is not set"
         every = " ".join([known for _, known in self.free] + self.opened)
         if not every and not self.given:
             return "LISTEN_FDS is not set: no supervisor has given us a listening socket"
@@ -54,7 +53,6 @@ class Sockets:
         if name in self.opened:
             return f"socket {name!r} is in use already"
         return f"there is no socket {name!r}; there are: {every}"
-
 
     def take_stored(self, name):
         """The descriptors that a former worker had kept under that name, once."""

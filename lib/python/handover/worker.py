@@ -7,7 +7,9 @@ import signal
 import threading
 
 from .base import BaseWorker
+from .drain import SIGNAL_PAUSE
 from .http import HttpServer
+from .sockets import SocketError
 
 ACCEPT_PAUSE = 1  # seconds that we leave connections to others when we are out of descriptors or memory
 
@@ -23,23 +25,41 @@ class Worker(BaseWorker):
         self.wake, self.woken = os.pipe()  # ends accepting
         for number in self.drain_signals:
             # The handler may interrupt whoever holds the lock: a thread begins the drain.
-            signal.signal(number, lambda *_: threading.Thread(
-                target=self.begin, args=(self.reason_of_signal(), self.budget), daemon=True).start())
+            signal.signal(number, lambda *_: threading.Thread(target=self._signalled, daemon=True).start())
+        if self.channel:
+            self.channel.start()
 
     def serve(self, accepted, name=None, *, drain=lambda limits: None, stop=lambda: None):
         """Accepts from that socket, and calls accepted(connection, address), which must not block, for each connection.
         At a drain drain(limits) is called when nothing is accepted any more, and returns when all has finished; stop()
         cuts off what has not."""
-        sock = self.socket(name)
-        thread = threading.Thread(target=self._accept, args=(sock, accepted), daemon=True)
+        source = Source()
+        if self.sent and (name is None or not self.sockets.has(name)):
+            self.sent.serve(source, name)
+        else:
+            source.add(self.socket(name))
+        thread = threading.Thread(target=self._accept, args=(source, accepted), daemon=True)
 
         def finish(limits):
-            """Accepting ends first, and what is queued in the socket is left to those who share it."""
+            """Accepting ends first, and what is queued in the sockets is left to those who share them."""
             if thread.ident:
                 thread.join()
-            sock.close()
+            source.close()
             drain(limits)
         self.add(thread.start, finish, stop)
+
+    def socket(self, name=None):
+        if not self.sent or self.sockets.has(name):
+            return super().socket(name)
+        if not self.is_ready:
+            raise SocketError("with handoff = channel sockets come when this worker is ready: call ready() before, or let serve() wait")
+        while not self.sent.come.wait(0.1):
+            if self.draining:
+                raise SocketError("this worker is to drain, and no sockets have come")
+        sock = self.sent.take(name)
+        if sock is None:
+            raise SocketError(f"there is no socket {name!r} left; there are: {' '.join(self.sent.names())}")
+        return sock
 
     def add(self, start, drain, stop):
         """Adds a server of another kind: start() begins to accept, drain(limits) stops that and returns when all has
@@ -86,8 +106,13 @@ class Worker(BaseWorker):
         self._finish()
         return self.after_drain()
 
-    def begin(self, reason, budget):
-        if super().begin(reason, budget):
+    def _signalled(self):
+        """What the channel says counts more."""
+        if not (self.channel and self.channel.connected and self.began.wait(SIGNAL_PAUSE)):
+            self.begin(self.reason_of_signal(), self.budget)
+
+    def begin(self, reason, budget, spent=0.0):
+        if super().begin(reason, budget, spent):
             self.began.set()
             os.write(self.woken, b"x")
             self.say_draining()
@@ -126,26 +151,81 @@ class Worker(BaseWorker):
         for thread in threads:
             thread.join()
 
-    def _accept(self, sock, accepted):
-        poll = select.poll()
-        poll.register(sock, select.POLLIN)
-        poll.register(self.wake, select.POLLIN)
+    def _accept(self, source, accepted):
         while not self.draining:
-            poll.poll()
+            ready = source.wait(self.wake)
             if self.draining:
                 return
-            try:
-                connection, address = sock.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                continue  # somebody else has it
-            except OSError as error:
-                if not is_shortage(error):
-                    self.fail(f"accept on {sock.getsockname()}: {error}")
-                    return
-                self.complain(f"accept on {sock.getsockname()}: {error}; trying again in {ACCEPT_PAUSE} s")
-                self.began.wait(ACCEPT_PAUSE)
-                continue
-            accepted(connection, address)
+            for sock in ready:
+                self._accept_from(sock, accepted)
+            for sock, gone in source.leaving():
+                while self._accept_from(sock, accepted):
+                    pass
+                sock.close()
+                gone.set()
+
+    def _accept_from(self, sock, accepted):
+        """False: nobody waits there."""
+        try:
+            connection, address = sock.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return False  # somebody else has it
+        except OSError as error:
+            if not is_shortage(error):
+                self.fail(f"accept on {sock.getsockname()}: {error}")
+                return False
+            self.complain(f"accept on {sock.getsockname()}: {error}; trying again in {ACCEPT_PAUSE} s")
+            self.began.wait(ACCEPT_PAUSE)
+            return False
+        accepted(connection, address)
+        return True
+
+
+class Source:
+    """What one thread accepts from: a socket, or with handoff = channel those that it has at the moment."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.sockets, self.gone = [], []
+        self.changed, self.change = os.pipe()
+        os.set_blocking(self.changed, False)
+
+    def add(self, sock):
+        with self.lock:
+            self.sockets.append(sock)
+        os.write(self.change, b"x")
+
+    def drop(self, sock):
+        event = threading.Event()
+        with self.lock:
+            self.sockets.remove(sock)
+            self.gone.append((sock, event))
+        os.write(self.change, b"x")
+        return event
+
+    def leaving(self):
+        with self.lock:
+            gone, self.gone = self.gone, []
+        return gone
+
+    def wait(self, wake):
+        """Those with somebody in their queue; none when something else has happened."""
+        poll = select.poll()
+        with self.lock:
+            sockets = {sock.fileno(): sock for sock in self.sockets}
+        for fd in (*sockets, wake, self.changed):
+            poll.register(fd, select.POLLIN)
+        ready = [fd for fd, _ in poll.poll()]
+        if self.changed in ready:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self.changed, 1024)
+        return [sockets[fd] for fd in ready if fd in sockets]
+
+    def close(self):
+        with self.lock:
+            for sock in [*self.sockets, *(sock for sock, _ in self.gone)]:
+                sock.close()
+            self.sockets = []
 
 
 def is_shortage(error):

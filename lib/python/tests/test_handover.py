@@ -69,7 +69,7 @@ def test_sockets_are_given_once():
             sockets.take()
     with pytest.raises(SocketError, match="LISTEN_FDS is not set"):
         Sockets({}, {}).take("grpc")
-    with pytest.raises(SocketError, match="say handoff = inherit"):
+    with pytest.raises(SocketError, match="HANDOVER_CHANNEL is not set"):
         Sockets({"HANDOVER_HANDOFF": "channel"}, {"grpc": ("127.0.0.1", 0)}).take("grpc")
 
 
