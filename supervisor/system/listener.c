@@ -293,7 +293,7 @@ int listener_resolve(const struct listener_spec *spec, struct listener *listener
 	return 0;
 }
 
-static int open_inet(const struct listener_spec *spec, struct listener *listener, char **ret_error)
+static int bind_inet(const struct listener_spec *spec, struct listener *listener, char **ret_error)
 {
 	int r = listener_resolve(spec, listener, ret_error);
 
@@ -309,9 +309,16 @@ static int open_inet(const struct listener_spec *spec, struct listener *listener
 		return listener_fail(listener, -r, ret_error, "%s", strerror(-r));
 	if (bind(listener->fd, (struct sockaddr *)&listener->address, listener->address_len) == -1)
 		return fail_to_bind(spec, listener, errno, ret_error);
-	if (spec->type == SOCK_STREAM && listen(listener->fd, spec->backlog) == -1)
-		return fail_to_bind(spec, listener, errno, ret_error);
 	return 0;
+}
+
+static int open_inet(const struct listener_spec *spec, struct listener *listener, char **ret_error)
+{
+	int r = bind_inet(spec, listener, ret_error);
+
+	if (r == 0 && spec->type == SOCK_STREAM && listen(listener->fd, spec->backlog) == -1)
+		r = fail_to_bind(spec, listener, errno, ret_error);
+	return r;
 }
 
 /* --- all kinds --- */
@@ -331,6 +338,19 @@ int listener_open(const struct listener_spec *spec, struct listener *ret_listene
 	}
 	*ret_listener = listener;
 	return 0;
+}
+
+int listener_try(const struct listener_spec *spec, char **ret_error)
+{
+	struct listener listener = closed_listener;
+	int r;
+
+	listener.type = spec->type;
+	if (spec->path != NULL)
+		return listener_unix_try(spec, ret_error);
+	r = bind_inet(spec, &listener, ret_error);
+	listener_close(&listener);
+	return r;
 }
 
 void listener_close(struct listener *listener)

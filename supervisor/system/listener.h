@@ -59,6 +59,11 @@ struct listener {
 int listener_open(const struct listener_spec *spec, struct listener *ret_listener,
 		  char **ret_error);
 /*
+ * Could it be opened now? TCP, UDP: bound and closed again, without listening; Unix: the path is
+ * looked at, and nothing is made or removed. 0, or as listener_open() fails.
+ */
+int listener_try(const struct listener_spec *spec, char **ret_error);
+/*
  * The same with a socket of ours that was kept for us across a restart or a crash: fd is one of
  * those, if it has the address of spec; then it is taken over, with all who wait in its queue, and
  * what spec says of it is applied. 0; -ENOENT: it is another address's; -ESTALE: it was ours, but

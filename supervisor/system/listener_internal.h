@@ -30,6 +30,8 @@ int listener_set_buffers(int fd, uint64_t receive, uint64_t send);
 /* listener_unix.c: fd, type and backlog are set; binds, listens, and fills the rest. */
 int listener_unix_open(const struct listener_spec *spec, struct listener *listener,
 		       char **ret_error);
+/* listener_try() of a path. */
+int listener_unix_try(const struct listener_spec *spec, char **ret_error);
 /* Fills address and path, which must fit. 0 or -ENOMEM. */
 int listener_unix_set_address(struct listener *listener, const char *path);
 int listener_unix_set_owner(struct listener *listener, const struct listener_spec *spec,

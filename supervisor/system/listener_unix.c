@@ -77,14 +77,14 @@ static int remove_left_over(const char *path, const struct stat *dead)
 	return unlink(aside) == -1 ? -errno : 0;
 }
 
-/* bind() has found a file in its place. 0: it is out of the way, bind again. */
-static int clear_path(const struct listener *listener, char **ret_error)
+/* Is there a file that is not ours to remove? 0: there is none; 1: a socket that nobody serves, in
+ * *ret_dead; -errno with a sentence. */
+static int look_at_path(const struct listener *listener, struct stat *ret_dead, char **ret_error)
 {
-	const char *path = listener->path;
 	struct stat st;
 	int r;
 
-	if (lstat(path, &st) == -1)
+	if (lstat(listener->path, &st) == -1)
 		return errno == ENOENT
 			   ? 0
 			   : listener_fail(listener, errno, ret_error, "%s", strerror(errno));
@@ -101,7 +101,19 @@ static int clear_path(const struct listener *listener, char **ret_error)
 		return listener_fail(listener, -r, ret_error,
 				     "cannot find out whether the socket there is still in use: %s",
 				     strerror(-r));
-	r = remove_left_over(path, &st);
+	*ret_dead = st;
+	return 1;
+}
+
+/* bind() has found a file in its place. 0: it is out of the way, bind again. */
+static int clear_path(const struct listener *listener, char **ret_error)
+{
+	struct stat dead;
+	int r = look_at_path(listener, &dead, ret_error);
+
+	if (r <= 0)
+		return r;
+	r = remove_left_over(listener->path, &dead);
 	if (r < 0 && r != -ENOENT)
 		return listener_fail(listener, -r, ret_error,
 				     "cannot remove the left-over socket there: %s", strerror(-r));
@@ -150,6 +162,30 @@ static int bind_path(struct listener *listener, char **ret_error)
 	}
 	return listener_fail(listener, EADDRINUSE, ret_error,
 			     "others keep binding it at the same time");
+}
+
+int listener_unix_try(const struct listener_spec *spec, char **ret_error)
+{
+	struct listener listener = {.fd = -1, .type = spec->type};
+	cleanup_free char *directory = NULL;
+	struct stat dead, st;
+	int r = listener_unix_set_address(&listener, spec->path);
+
+	if (r == 0)
+		r = look_at_path(&listener, &dead, ret_error);
+	if (r >= 0) {
+		directory =
+		    strndup(spec->path, (size_t)(strrchr(spec->path, '/') - spec->path) + 1);
+		if (directory == NULL)
+			r = -ENOMEM;
+		else if (stat(directory, &st) == -1 ||
+			 faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == -1)
+			r = fail_to_bind(&listener, errno, ret_error);
+		else
+			r = 0;
+	}
+	free(listener.path);
+	return r;
 }
 
 int listener_unix_set_address(struct listener *listener, const char *path)

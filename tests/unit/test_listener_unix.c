@@ -256,6 +256,75 @@ static void test_update(void **state)
 	assert_int_equal(stat(path, &st), 0); /* not ours */
 }
 
+/* It says what opening would say, and leaves everything as it is. */
+static void assert_trying_is(const struct listener_spec *spec, int code, const char *words)
+{
+	char *error = NULL;
+
+	assert_int_equal(listener_try(spec, &error), -code);
+	if (code == 0) {
+		assert_null(error);
+	} else {
+		assert_non_null(error);
+		assert_non_null(strstr(error, words));
+	}
+	free(error);
+}
+
+static void test_trying(void **state)
+{
+	char *free_path = strdup(path_of("try.sock")), *file = strdup(path_of("try.file"));
+	char *nowhere = strdup(path_of("no/try.sock"));
+	struct listener_spec spec = unix_spec(free_path);
+	struct listener listener;
+	struct stat before, after;
+	int fd;
+
+	(void)state;
+	assert_trying_is(&spec, 0, NULL);
+	assert_int_equal(access(free_path, F_OK), -1);
+	listener = open_ok(&spec);
+	assert_trying_is(&spec, EADDRINUSE, "address in use");
+	/* left over: nobody serves it any more */
+	free(listener.path);
+	listener.path = NULL;
+	listener_close(&listener);
+	assert_int_equal(stat(free_path, &before), 0);
+	assert_trying_is(&spec, 0, NULL);
+	assert_int_equal(stat(free_path, &after), 0);
+	assert_int_equal(before.st_ino, after.st_ino);
+	unlink(free_path);
+	fd = open(file, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	fd_close(fd);
+	spec = unix_spec(file);
+	assert_trying_is(&spec, EEXIST, "in its place, which is left alone");
+	unlink(file);
+	spec = unix_spec(nowhere);
+	assert_trying_is(&spec, ENOENT, "does not exist");
+	free(free_path);
+	free(file);
+	free(nowhere);
+}
+
+static void test_trying_a_port(void **state)
+{
+	struct listener_spec spec = inet_spec(SOCK_STREAM, "127.0.0.1", 0);
+	struct listener other;
+	uint16_t port = 0;
+
+	(void)state;
+	assert_trying_is(&spec, EINVAL, "port 0");
+	for (port = 21000; port < 22000; port++) {
+		spec.port = port;
+		if (listener_try(&spec, NULL) == 0)
+			break;
+	}
+	other = open_ok(&spec); /* so it was closed again */
+	assert_trying_is(&spec, EADDRINUSE, "address in use");
+	listener_close(&other);
+	assert_trying_is(&spec, 0, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -263,6 +332,8 @@ int main(void)
 	    cmocka_unit_test(test_unix_errors),
 	    cmocka_unit_test(test_unix_without_rights),
 	    cmocka_unit_test(test_unix_left_over_is_replaced),
+	    cmocka_unit_test(test_trying),
+	    cmocka_unit_test(test_trying_a_port),
 	    cmocka_unit_test(test_unix_in_use),
 	    cmocka_unit_test(test_unix_foreign_file_is_not_unlinked),
 	    cmocka_unit_test(test_update),
