@@ -40,6 +40,19 @@ struct version *version_of(const struct pool_runtime *runtime, uint32_t generati
  * practice for no others.
  */
 uint64_t version_fingerprint(const struct version *version);
+/* One thing in which two versions differ. */
+struct version_difference {
+	const char *what;      /* a key, "executable", "environment file", "sockets" */
+	const char *how;       /* "changed", "replaced", ... */
+	const char *from, *to; /* NULL: not to be told */
+	const char *names;     /* of environment variables: "A, B"; NULL: none */
+	enum diff_effect effect;
+};
+typedef void version_difference_fn(const struct version_difference *difference, void *arg);
+/* Calls each for everything that differs; returns the strongest effect. */
+enum diff_effect version_each_difference(const struct version *running,
+					 const struct version *wanted, version_difference_fn *each,
+					 void *arg);
 /* What differs, strongest effect first to be acted upon; appends the reasons in words to why
  * ("command changed"). */
 enum diff_effect version_compare(const struct version *running, const struct version *wanted,
@@ -51,6 +64,10 @@ bool version_lacks_sockets(const struct version *version, const struct version *
  * replaced for them. */
 void version_compare_specs(const struct version *version, const struct config *config,
 			   struct buf *why);
+/* The same for the keys of a socket, or the supervisor's own. False: they do not differ. */
+bool version_each_setting(const struct config_item *old_list, size_t n_old,
+			  const struct config_item *new_list, size_t n_new,
+			  version_difference_fn *each, void *arg);
 /* Whether settings of the supervisor and of sockets differ, which no worker is replaced for;
  * appends which to remarks, a line for each section. */
 bool version_compare_settings(const struct config *running, const struct config *wanted,
