@@ -62,7 +62,7 @@ _handover_operand() {
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		;;
 	help/0)
-		_handover_offer "status why history list logs events reload promote abort rollback restart scale stop out-of-service signal dump sockets exec check help" "$cur"
+		_handover_offer "status why history plan list logs events reload promote abort rollback restart scale stop out-of-service signal dump sockets exec check help" "$cur"
 		;;
 	esac
 }
@@ -75,6 +75,7 @@ _handover_options() {
 	why | history) echo "--json --verbose $instance" ;;
 	list) echo "--json --timeout=" ;;
 	sockets) echo "--json $instance" ;;
+	plan) echo "--json --verbose $instance" ;;
 	exec) echo "--move $instance" ;;
 	logs | events) echo "--follow --json $instance" ;;
 	reload) echo "--changed $change" ;;

@@ -97,6 +97,7 @@ complete -c handover -n 'not __handover_command' -a restart -d 'replace workers 
 complete -c handover -n 'not __handover_command' -a scale -d 'run N workers, until the next reload'
 complete -c handover -n 'not __handover_command' -a stop -d 'drain all workers and end the instance'
 complete -c handover -n 'not __handover_command' -a out-of-service -d 'send load balancers elsewhere'
+complete -c handover -n 'not __handover_command' -a plan -d 'what would reload --changed do now?'
 complete -c handover -n 'not __handover_command' -a sockets -d 'the sockets, and who holds them'
 complete -c handover -n 'not __handover_command' -a exec -d 'run a program with sockets of the instance'
 complete -c handover -n 'not __handover_command' -a signal -d 'send a signal to workers'
@@ -108,11 +109,11 @@ complete -c handover -n '__handover_first_of reload rollback scale why logs rest
 complete -c handover -n '__handover_first_of why logs restart signal dump' -a '(__handover_slots)'
 complete -c handover -n '__handover_first_of out-of-service' -a 'on off'
 complete -c handover -n '__handover_first_of check' -F
-complete -c handover -n '__handover_first_of help' -a 'status why history list logs events reload promote abort rollback restart scale stop out-of-service signal dump sockets exec check'
+complete -c handover -n '__handover_first_of help' -a 'status why history plan list logs events reload promote abort rollback restart scale stop out-of-service signal dump sockets exec check'
 complete -c handover -n '__handover_is signal; and test (__handover_operands) = 1' -a 'SIGHUP SIGINT SIGQUIT SIGKILL SIGUSR1 SIGUSR2 SIGTERM SIGCONT SIGSTOP SIGABRT'
 
-complete -c handover -n '__handover_is status why history list logs events reload promote abort rollback restart scale stop out-of-service signal dump sockets' -l json -d 'JSON for programs'
-complete -c handover -n '__handover_is status why history reload promote abort rollback restart scale stop' -s v -l verbose -d 'tell more'
+complete -c handover -n '__handover_is status why history plan list logs events reload promote abort rollback restart scale stop out-of-service signal dump sockets' -l json -d 'JSON for programs'
+complete -c handover -n '__handover_is status why history plan reload promote abort rollback restart scale stop' -s v -l verbose -d 'tell more'
 complete -c handover -n '__handover_is reload promote abort rollback restart scale stop out-of-service signal dump' -s q -l quiet -d 'say nothing unless it fails'
 complete -c handover -n '__handover_is status' -l sockets -d 'also the sockets with their accept queues'
 complete -c handover -n '__handover_is logs events' -s f -l follow -d 'go on with what comes'

@@ -10,17 +10,19 @@
 
 /* ---- results ---- */
 
-static void read_problems(const json_t *list, struct api_result *result)
+struct api_problem *read_problems(const json_t *list, size_t *ret_n)
 {
-	result->problems = room(list, sizeof(*result->problems), &result->n_problems);
-	for (size_t i = 0; i < result->n_problems; i++) {
+	struct api_problem *problems = room(list, sizeof(*problems), ret_n);
+
+	for (size_t i = 0; i < *ret_n; i++) {
 		const json_t *problem = json_array_get(list, i);
 
-		result->problems[i] = (struct api_problem){.file = get_text(problem, "file"),
-							   .text = get_text(problem, "text"),
-							   .line = get_number(problem, "line", 0),
-							   .warning = get_bool(problem, "warning")};
+		problems[i] = (struct api_problem){.file = get_text(problem, "file"),
+						   .text = get_text(problem, "text"),
+						   .line = get_number(problem, "line", 0),
+						   .warning = get_bool(problem, "warning")};
 	}
+	return problems;
 }
 
 static void read_result(const json_t *root, struct api_result *result)
@@ -33,7 +35,7 @@ static void read_result(const json_t *root, struct api_result *result)
 				      .finished = get_text(root, "finished")};
 	read_texts(json_object_get(root, "remarks"), &result->remarks, &result->n_remarks);
 	read_texts(json_object_get(root, "lines"), &result->lines, &result->n_lines);
-	read_problems(json_object_get(root, "problems"), result);
+	result->problems = read_problems(json_object_get(root, "problems"), &result->n_problems);
 	if (json_is_object(worker)) {
 		result->worker_pool = get_text(worker, "pool");
 		result->worker_slot = get_number(worker, "slot", -1);

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "cli/api.h"
+
 static inline const char *get_text(const json_t *object, const char *key)
 {
 	const char *text = json_string_value(json_object_get(object, key));
@@ -56,6 +58,9 @@ static inline void *room(const json_t *list, size_t size, size_t *ret_n)
 	*ret_n = memory != NULL ? n : 0;
 	return memory;
 }
+
+/* Caller frees; NULL and 0: no memory. */
+struct api_problem *read_problems(const json_t *list, size_t *ret_n);
 
 static inline void read_texts(const json_t *list, const char ***ret_texts, size_t *ret_n)
 {

@@ -17,6 +17,7 @@ enum cli_exit {
 	CLI_USAGE = 2,
 	CLI_NO_INSTANCE = 3,
 	CLI_TIMED_OUT = 4,
+	CLI_WOULD_CHANGE = 10, /* plan: there is something to do */
 	CLI_CONFIG_WRONG = 78,
 	CLI_SIGNALLED = 128, /* + the signal that ended the wait */
 };

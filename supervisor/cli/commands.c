@@ -161,6 +161,24 @@ const struct command commands[] = {
      .needs_instance = true,
      .unbounded = true,
      .run = cmd_rollback},
+    {.name = "plan",
+     .operands = "",
+     .summary = "what would reload --changed do now?",
+     .help = "Compares what runs with what is on disk, and changes nothing: which pools would\n"
+	     "get new workers and why, which sockets would be opened or closed, and what would\n"
+	     "fail. The instance goes the way of the reload up to the point where the first\n"
+	     "worker would be started; new addresses are bound for a moment. -v tells also of\n"
+	     "pools and sockets that would stay as they are.\n"
+	     "\n"
+	     "The exit status is 0 if there is nothing to do, 10 if there is something to do,\n"
+	     "1 if it would fail.\n"
+	     "\n"
+	     "  handover plan\n"
+	     "  handover plan --json | jq '.pools[] | select(.action != \"keep\")'\n"
+	     "  handover plan; [ $? = 10 ] && handover reload --changed\n",
+     .options = QUERY | OPTION_JSON | OPTION_VERBOSE,
+     .needs_instance = true,
+     .run = cmd_plan},
     {.name = "restart",
      .operands = "POOL[/SLOT]",
      .summary = "replace workers by new ones of the same version",
@@ -228,7 +246,7 @@ const struct command commands[] = {
      .needs_instance = true,
      .run = cmd_sockets},
     {.name = "exec",
-     .operands = "[--] COMMAND [ARGUMENT...]",
+     .operands = "COMMAND [ARG...]",
      .summary = "run a program with sockets of the instance",
      .help = "Becomes COMMAND, which gets the sockets as systemd hands them over: from\n"
 	     "descriptor 3 on, with LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES. It accepts\n"

@@ -55,6 +55,7 @@ int cmd_out_of_service(struct cli *cli);
 int cmd_signal(struct cli *cli);
 int cmd_dump(struct cli *cli);
 int cmd_check(struct cli *cli);
+int cmd_plan(struct cli *cli);
 int cmd_sockets(struct cli *cli);
 int cmd_exec(struct cli *cli);
 int cmd_help(struct cli *cli);

@@ -4,9 +4,10 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 
-static const char *const groups[] = {"status why history list logs events",
-				     "reload rollback restart scale stop out-of-service",
-				     "signal dump check help"};
+static const char *const groups[] = {
+    "status why history sockets list logs events",
+    "reload promote abort rollback restart scale stop out-of-service",
+    "signal dump exec check plan help"};
 static const char *const titles[] = {"Look", "Change", "Find out"};
 
 /* Is the word one of the list's? */
@@ -53,7 +54,8 @@ static void add_overview(struct buf *out)
 	    "  handover -i payments stop           end the instance payments in order\n"
 	    "\n"
 	    "Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 no instance there,\n"
-	    "4 timed out, 78 configuration wrong, 128 + signal when interrupted.\n"
+	    "4 timed out, 10 plan: something to do, 78 configuration wrong, 128 + signal when\n"
+	    "interrupted.\n"
 	    "`handover help COMMAND` tells all about a command; see also handover(1).\n");
 }
 

@@ -6,6 +6,7 @@
 #include "base/parse.h"
 #include "engine/api_internal.h"
 #include "engine/metrics.h"
+#include "engine/wishes.h"
 
 /* ---- answers ---- */
 
@@ -103,6 +104,26 @@ static void get_status(struct call *call)
 	api_answer(call, 200, &body);
 }
 
+static void take_plan(struct engine *engine, int r, void *arg)
+{
+	api_json_plan(engine, r == 0, arg);
+}
+
+static void get_plan(struct call *call)
+{
+	struct buf body = {.max = CONTROL_ANSWER_MAX};
+
+	if (instance_is_stopping(call->engine->model))
+		api_refuse(call, 503, "the instance stops");
+	else if (call->engine->undertaking.start || call->engine->config == NULL)
+		api_refuse(call, 503, "the start is not through: ask again when it is");
+	else if (wishes_plan(call->engine, take_plan, &body) < 0)
+		api_refuse(call, 503, "a %s runs: ask again when it is through",
+			   wish_kind_name(call->engine->undertaking.kind));
+	else
+		api_answer(call, 200, &body);
+}
+
 static void answer_text(struct call *call, int code, const char *type, struct buf *text)
 {
 	conn_reply(call->conn, code, type, text);
@@ -166,6 +187,8 @@ static const struct route {
     {ROUTE_GET, "/readyz/*", get_readyz_pool, 0, 0},
     {ROUTE_GET, "/metrics", get_metrics, 0, 0},
     {ROUTE_GET, "/v1/status", get_status, 0, 0},
+    /* it reads files, and tells what is in them */
+    {ROUTE_GET_LOCAL, "/v1/plan", get_plan, 0, 0},
     {ROUTE_GET, "/v1/events", api_get_events, 0, 0},
     {ROUTE_GET, "/v1/history", api_get_history, 0, 0},
     /* what workers write may be confidential: it does not leave the machine this way */

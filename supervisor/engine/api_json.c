@@ -201,7 +201,7 @@ const char *api_json_result_name(enum result result)
 	return "failed";
 }
 
-static json_t *result_problems(const struct config_problems *problems)
+json_t *api_json_problems(const struct config_problems *problems)
 {
 	json_t *array = json_array();
 
@@ -228,7 +228,7 @@ json_t *api_json_result_object(const struct outcome *outcome)
 	json_object_set_new(result, "finished", api_json_time(outcome->finished_wall));
 	json_object_set_new(result, "message", api_json_text(outcome->message));
 	json_object_set_new(result, "remarks", api_json_lines(&outcome->remarks));
-	json_object_set_new(result, "problems", result_problems(&outcome->problems));
+	json_object_set_new(result, "problems", api_json_problems(&outcome->problems));
 	json_object_set_new(result, "lines", api_json_lines(&outcome->lines));
 	if (outcome->culprit_pool != NULL)
 		json_object_set_new(result, "worker",

@@ -50,6 +50,8 @@ void api_json_result(const struct outcome *outcome, bool progress, struct buf *o
 void api_json_signalled(const pid_t *pids, size_t n, struct buf *out);
 void api_json_out_of_service(bool on, struct buf *out);
 void api_json_stopping(const struct engine *engine, struct buf *out);
+/* What is prepared in engine->undertaking (good), or why it cannot be. */
+void api_json_plan(const struct engine *engine, bool good, struct buf *out);
 void api_json_status(struct engine *engine, struct buf *out);
 /* Whose ends are asked for. */
 struct api_why {

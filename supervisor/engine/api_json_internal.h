@@ -25,6 +25,8 @@ json_t *api_json_pid(pid_t pid);
 json_t *api_json_lines(const struct buf *lines);
 /* "committed", "failed", "aborted", "refused" */
 const char *api_json_result_name(enum result result);
+/* A configuration's mistakes and warnings. */
+json_t *api_json_problems(const struct config_problems *problems);
 json_t *api_json_result_object(const struct outcome *outcome);
 
 /* Sets a member, unless text is NULL or number negative. */

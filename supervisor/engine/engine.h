@@ -304,6 +304,7 @@ struct undertaking {
 	usec_t since;
 	struct config_ref *config; /* what was read for it; NULL: restart, scale */
 	bool whole;    /* a full reload: its configuration is the instance's from the commit on */
+	bool dry;      /* a plan: no socket is opened */
 	bool settings; /* the supervisor's or sockets' own settings change */
 	struct buf remarks;
 	struct config_problems problems;

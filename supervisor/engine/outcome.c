@@ -313,6 +313,15 @@ static void outcome_tell_check(struct engine *engine, const struct order *order,
 			   DURATION_TEXT(params->canary_check_timeout));
 }
 
+void outcome_tell_refusal(const struct config_problems *problems, const char *refusal,
+			  struct buf *text)
+{
+	if (problems->errors > 0)
+		outcome_tell_mistakes(problems, text);
+	else
+		buf_add_str(text, refusal != NULL ? refusal : "out of memory");
+}
+
 static void outcome_tell_cause(struct engine *engine, const struct order *order,
 			       struct outcome *outcome, struct buf *text)
 {
@@ -329,12 +338,7 @@ static void outcome_tell_cause(struct engine *engine, const struct order *order,
 	}
 	switch (order->cause) {
 	case CAUSE_PREPARE:
-		if (outcome->problems.errors > 0)
-			outcome_tell_mistakes(&outcome->problems, text);
-		else
-			buf_add_str(text, engine->undertaking.refusal != NULL
-					      ? engine->undertaking.refusal
-					      : "out of memory");
+		outcome_tell_refusal(&outcome->problems, engine->undertaking.refusal, text);
 		break;
 	case CAUSE_NO_PROGRESS:
 		buf_printf(

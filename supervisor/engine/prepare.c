@@ -170,6 +170,7 @@ static int prepare_changed(struct engine *engine, uint32_t p, const struct pool_
 	struct pool_change *change = &engine->undertaking.changes[p];
 	struct buf why = {0};
 	enum diff_effect effect = version_compare(runtime->current, runtime->next, &why);
+	size_t told = engine->undertaking.dry ? why.len : 0; /* a plan tells of that by itself */
 	bool resized = engine->model->pools[p].size != spec->workers;
 	int r = 0;
 
@@ -192,8 +193,9 @@ static int prepare_changed(struct engine *engine, uint32_t p, const struct pool_
 		version_unref(runtime->next);
 		runtime->next = NULL;
 	}
-	if (why.len > 0)
-		buf_printf(&engine->undertaking.remarks, "pool %s: %s\n", spec->name, why.data);
+	if (why.len > told)
+		buf_printf(&engine->undertaking.remarks, "pool %s: %s\n", spec->name,
+			   why.data + told + (told > 0 ? strspn(why.data + told, "; ") : 0));
 	buf_free(&why);
 	return r;
 }
@@ -400,6 +402,7 @@ static int prepare_reload(struct engine *engine, const struct wish *wish)
 	struct undertaking *undertaking = &engine->undertaking;
 	const struct config *config = undertaking->config->config;
 	const struct pool_spec *only = NULL;
+	cleanup_buf struct buf told = {0};
 	int r;
 
 	undertaking->whole = wish->pool == NULL;
@@ -418,7 +421,8 @@ static int prepare_reload(struct engine *engine, const struct wish *wish)
 		prepare_removed(engine, wish);
 	if (r == 0 && undertaking->whole)
 		undertaking->settings =
-		    version_compare_settings(engine->config->config, config, &undertaking->remarks);
+		    version_compare_settings(engine->config->config, config,
+					     undertaking->dry ? &told : &undertaking->remarks);
 	return r == 0 ? prepare_check_descriptors(engine) : r;
 }
 

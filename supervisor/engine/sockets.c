@@ -175,6 +175,17 @@ static int sockets_open_taken(struct engine *engine, const struct socket_spec *s
 	return r == -ENOENT ? taking_claim(engine, spec, socket, ret_error) : r;
 }
 
+/* For a plan: what opening it would say, and nothing is opened. */
+static int sockets_try(const struct engine *engine, const char *identity,
+		       const struct listener_spec *listener, char **ret_error)
+{
+	for (const struct engine_socket *socket = engine->sockets; socket != NULL;
+	     socket = socket->next)
+		if (socket->closing && strcmp(socket->identity, identity) == 0)
+			return 0; /* it would be ours again */
+	return listener_try(listener, ret_error);
+}
+
 /* It was taken out of the configuration a moment ago, and its last workers have not left yet. Of a
  * Unix socket the path is gone: a new one takes it. */
 static struct engine_socket *sockets_revive(struct engine *engine, const char *identity)
@@ -195,7 +206,9 @@ int sockets_open_one(struct engine *engine, const struct socket_spec *spec, stru
 		     struct engine_socket **ret_socket)
 {
 	cleanup_free char *identity = sockets_identity(spec);
-	struct engine_socket *socket = identity != NULL ? sockets_revive(engine, identity) : NULL;
+	bool dry = engine->undertaking.dry;
+	struct engine_socket *socket =
+	    identity != NULL && !dry ? sockets_revive(engine, identity) : NULL;
 	struct listener_spec listener = sockets_listener_spec(spec);
 	cleanup_free char *error = NULL;
 	int r;
@@ -223,12 +236,14 @@ int sockets_open_one(struct engine *engine, const struct socket_spec *spec, stru
 	else if (spec->kind == SOCKET_SYSTEMD)
 		r = sockets_adopt(engine, spec, socket, &error);
 	else if (spec->kind == SOCKET_HANDOVER)
-		r = sockets_open_taken(engine, spec, socket, &error);
+		r = dry ? taking_try(engine, spec, &error)
+			: sockets_open_taken(engine, spec, socket, &error);
 	else
 		r = sockets_take_back(engine, &listener, socket, &error);
 	if (r == -ENOENT && spec->kind != SOCKET_SYSTEMD && spec->kind != SOCKET_HANDOVER)
-		r = listener_open(&listener, &socket->listener, &error);
-	if (r == 0)
+		r = dry ? sockets_try(engine, socket->identity, &listener, &error)
+			: listener_open(&listener, &socket->listener, &error);
+	if (r == 0 && socket->listener.fd >= 0)
 		r = listener_watch_add(engine->watch_fd, &socket->listener, socket->id);
 	if (r < 0) {
 		buf_printf(why, "socket %s: %s", spec->name, error != NULL ? error : strerror(-r));
@@ -350,8 +365,8 @@ static bool sockets_is_used(const struct engine *engine, const struct engine_soc
 	return false;
 }
 
-static const struct socket_spec *sockets_spec_of(const struct config *config,
-						 const struct engine_socket *socket)
+const struct socket_spec *sockets_spec_of(const struct config *config,
+					  const struct engine_socket *socket)
 {
 	for (size_t n = 0; config != NULL && n < config->n_sockets; n++) {
 		const struct socket_spec *spec = &config->sockets[n];

@@ -30,6 +30,9 @@ int sockets_open_slots(struct engine *engine, const struct version *version, uin
 bool sockets_is_open(struct engine *engine, const struct socket_spec *spec);
 /* Does the pool (NULL: any) use the socket of that name? */
 bool sockets_is_wanted(const struct pool_spec *only, const char *name);
+/* The section of config that means this socket; NULL: none does. */
+const struct socket_spec *sockets_spec_of(const struct config *config,
+					  const struct engine_socket *socket);
 /* The transaction is good: names and options as config says (NULL: nothing was read, and only slots
  * came or went); what nobody uses any more is closed, soon. */
 void sockets_commit(struct engine *engine, const struct config *config);

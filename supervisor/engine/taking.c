@@ -70,9 +70,8 @@ static void taking_explain(struct taking *taking, int error, const char *path)
 			    TAKING_INSTANCE(taking), path, strerror(-error));
 }
 
-/* Connects to the first place where somebody is. The first place is what is told of when nobody is
- * anywhere. */
-static int taking_connect(struct taking *taking)
+/* The first place is what is told of when nobody is anywhere. */
+int taking_connect(struct taking *taking)
 {
 	cleanup_free char *first = NULL;
 	int r = -ENOMEM, error = 0;

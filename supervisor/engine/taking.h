@@ -28,6 +28,9 @@ void takings_end(struct engine *engine);
 /* The socket that was asked for: fills listener, taken and taking. 0, or -errno with a sentence. */
 int taking_claim(struct engine *engine, const struct socket_spec *spec,
 		 struct engine_socket *socket, char **ret_error);
+/* Does the instance run that it is to be taken from, and may we ask it? 0, or -errno with a
+ * sentence. */
+int taking_try(struct engine *engine, const struct socket_spec *spec, char **ret_error);
 /* We hold it no longer; accepts a socket that was not taken. */
 void taking_close(struct engine_socket *socket);
 /* Looks for what the other instance has said and we have not read yet. */

@@ -27,6 +27,9 @@ void taking_free(struct taking *taking);
 /* It is answered: by this sentence. */
 void taking_fail(struct taking *taking, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* Connects to the first place where somebody is. 0 or -errno, then taking_fail() has been called.
+ */
+int taking_connect(struct taking *taking);
 /* Connects and asks, without waiting. 0 or -errno, then taking_fail() has been called. */
 int taking_ask(struct taking *taking);
 /* Calls taking_readable() from now on. */

@@ -70,18 +70,26 @@ void takings_done(evutil_socket_t fd, short what, void *arg)
 	done(engine);
 }
 
-static void takings_add(struct engine *engine, const char *from)
+static struct taking *taking_new(struct engine *engine, const char *from)
 {
 	struct taking *taking = calloc(1, sizeof(*taking));
 
 	if (taking == NULL)
-		return; /* it is missed when it is to be claimed */
+		return NULL;
 	*taking = (struct taking){.engine = engine, .connection = -1, .fd = -1};
 	taking->from = strdup(from);
-	if (taking->from == NULL) {
-		free(taking);
-		return;
-	}
+	if (taking->from != NULL)
+		return taking;
+	free(taking);
+	return NULL;
+}
+
+static void takings_add(struct engine *engine, const char *from)
+{
+	struct taking *taking = taking_new(engine, from);
+
+	if (taking == NULL)
+		return; /* it is missed when it is to be claimed */
 	taking->next = engine->takings;
 	engine->takings = taking;
 	taking_ask(taking);
@@ -178,4 +186,17 @@ int taking_claim(struct engine *engine, const struct socket_spec *spec,
 	else
 		event_add(taking->event, NULL);
 	return 0;
+}
+
+int taking_try(struct engine *engine, const struct socket_spec *spec, char **ret_error)
+{
+	struct taking *taking = taking_new(engine, spec->path);
+	int r = taking != NULL ? taking_connect(taking) : -ENOMEM;
+
+	if (taking == NULL)
+		return r;
+	if (r < 0)
+		*ret_error = TAKE_PTR(taking->error);
+	taking_free(taking);
+	return r;
 }

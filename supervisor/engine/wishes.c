@@ -277,6 +277,25 @@ void wishes_begin(struct engine *engine, uint64_t number, uint64_t join)
 	wishes_prepare(engine, first, r);
 }
 
+int wishes_plan(struct engine *engine, void (*tell)(struct engine *engine, int r, void *arg),
+		void *arg)
+{
+	const struct wish wish = {.kind = WISH_RELOAD, .slot = CORE_NONE, .changed = true};
+	int r;
+
+	if (engine->undertaking.running)
+		return -EBUSY;
+	undertaking_begin(engine, engine->undertaking.number, WISH_RELOAD, NULL);
+	engine->undertaking.dry = true;
+	r = prepare_read(engine, &wish);
+	if (r == 0)
+		r = prepare_wish(engine, &wish);
+	tell(engine, r, arg);
+	prepare_undo(engine);
+	undertaking_end(engine);
+	return 0;
+}
+
 int wishes_start(struct engine *engine, struct config_ref *config)
 {
 	int r;

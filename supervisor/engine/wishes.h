@@ -7,6 +7,13 @@
 /* The model begins the transaction `number` for all that wait with that join number: prepares it
  * and posts the result. */
 void wishes_begin(struct engine *engine, uint64_t number, uint64_t join);
+/*
+ * What would reload --changed do now? Prepares it, but opens no socket; calls tell with what came
+ * of that (0 or -errno) while all of it is in engine->undertaking and in the pools' versions; takes
+ * it back. Nothing has happened then. -EBUSY: a transaction runs, tell was not called.
+ */
+int wishes_plan(struct engine *engine, void (*tell)(struct engine *engine, int r, void *arg),
+		void *arg);
 /* The very first transaction: all pools start. 0, or -errno with the reason logged; exit code in
  * ret_exit. */
 int wishes_start(struct engine *engine, struct config_ref *config);
@@ -38,6 +45,9 @@ void prepare_undo(struct engine *engine);
 
 /* ---- outcome.c: what happened, in one sentence ---- */
 
+/* Why a transaction could not be prepared: mistakes in its configuration, or the refusal. */
+void outcome_tell_refusal(const struct config_problems *problems, const char *refusal,
+			  struct buf *text);
 struct outcome *outcome_committed(struct engine *engine);
 /* It waits for a person: what serves, and until when. */
 struct outcome *outcome_held(struct engine *engine);

@@ -12,7 +12,7 @@ from fake_api import FakeApi, Hang, Raw, Stream, event, result, status
 from screen import Terminal
 
 COMMANDS = ["status", "why", "history", "list", "logs", "events", "reload", "restart", "scale", "stop",
-            "out-of-service", "signal", "dump", "check", "help"]
+            "out-of-service", "signal", "dump", "check", "help", "plan", "sockets", "exec"]
 NOBODY = 65534
 
 

@@ -402,7 +402,7 @@ def test_a_socket_of_one_slot(handover):
 @pytest.mark.parametrize("arguments, code, said", [
     (["--socket", "wbe", "--", "true"], 1, "has no socket 'wbe'; did you mean 'web'?"),
     (["--", "true"], 2, "which socket? --socket NAME"),
-    (["--socket", "web"], 2, "exec needs [--] COMMAND"),
+    (["--socket", "web"], 2, "exec needs COMMAND"),
     (["--socket", "web", "--", "/nowhere/x"], 127, "cannot execute '/nowhere/x': No such file or directory"),
     (["--socket", "web", "--", "/etc/passwd"], 126, "cannot execute '/etc/passwd': Permission denied"),
     (["--json", "--socket", "web", "--", "true"], 2, "exec takes no option --json"),
