@@ -10,6 +10,7 @@ import socket
 import pytest
 
 from harness import STEP_WORKER, is_refused, rpc, steps
+from test_channel import channel_pool
 from test_when_config import POOL, POOL_REPLACE, SOCKET, SUPERVISOR
 
 SEED = int(os.environ.get("HANDOVER_SEED", random.randrange(1 << 30)))
@@ -281,6 +282,28 @@ def test_every_key(handover):
             assert key in {c["what"] for c in whose}, f"{key}: {told}"
     h.write()
     assert plan(h)["would"] == "nothing" and h.pids("api") == pids
+
+
+@pytest.mark.parametrize("step, action", [
+    (("connect", "hello", "ready", "sockets", "accepting", "serve"), "sockets"),
+    (("connect", "ready", "sockets", "serve"), "replace")])
+def test_workers_that_are_told_of_other_sockets(handover, step, action):
+    """With handoff = channel other sockets replace nobody, if the workers say when they have them."""
+    h = handover()
+    h.socket("web")
+    channel_pool(h, *step, workers=2)
+    h.start()
+    pids = h.pids()
+    h.socket("more")
+    h.pool("api", sockets="web more")
+    h.write()
+    told = plan(h)
+    h.good_reload(changed=True, wait="drained")
+    assert pool_of(told, "api")["action"] == action, told
+    assert pool_of(told, "api")["leaving"] == (pids if action == "replace" else [])
+    assert (h.pids() == pids) == (action == "sockets")
+    if action == "replace":
+        assert "does not answer over its channel: replacing the workers" in told["remarks"][0]
 
 
 # --- what a person sees ---
