@@ -9,7 +9,6 @@
 #include "engine/ask.h"
 #include "engine/launch.h"
 #include "engine/proc.h"
-#include "system/spawn.h"
 
 static void command_exited(evutil_socket_t fd, short what, void *arg)
 {
@@ -44,33 +43,10 @@ static char **command_environment(const struct proc *proc)
 
 static int command_spawn(struct ask *ask, char **argv, char **env)
 {
-	const struct version *version = ask->proc->version;
 	struct engine *engine = ask->proc->engine;
-	cleanup_free char *path = NULL;
-	struct spawn_error error = {0};
-	struct spawn_spec spec = {
-	    .argv = argv,
-	    .env = env,
-	    .stdin_fd = engine->null_fd,
-	    .stdout_fd = engine->null_fd,
-	    .stderr_fd = engine->null_fd,
-	    .cgroup_fd = -1,
-	    .exec_fd = -1,
-	    .directory_fd = -1,
-	    .directory = version->pin->directory.path,
-	    .change_user = version->change_user,
-	    .uid = version->uid,
-	    .gid = version->gid,
-	    .groups = version->groups,
-	    .n_groups = version->n_groups,
-	    .umask = version->spec->umask,
-	};
-	int r = spawn_resolve(argv[0], version->pin->directory.path, &path);
+	int r = launch_command(engine, ask->proc->version, argv, env, engine->null_fd, &ask->pid,
+			       &ask->pidfd);
 
-	if (r < 0)
-		return r;
-	spec.path = path;
-	r = spawn_process(&spec, &ask->pid, &ask->pidfd, &error);
 	return r == 0 ? pids_add(engine, ask->pid, ask->proc) : r;
 }
 

@@ -15,7 +15,6 @@
 #include "engine/events.h"
 #include "engine/launch.h"
 #include "engine/proc.h"
-#include "system/spawn.h"
 
 /* The end of what the command writes is kept for the report. */
 #define CANARY_OUTPUT_MAX 2048
@@ -158,35 +157,6 @@ static char **canary_environment(const struct engine *engine, const struct order
 	return env;
 }
 
-static int canary_spawn(struct canary *canary, const struct proc *proc, char **argv, char **env,
-			int output)
-{
-	const struct version *version = proc->version;
-	cleanup_free char *path = NULL;
-	struct spawn_error error = {0};
-	struct spawn_spec spec = {
-	    .argv = argv,
-	    .env = env,
-	    .stdin_fd = canary->engine->null_fd,
-	    .stdout_fd = output,
-	    .stderr_fd = output,
-	    .cgroup_fd = -1,
-	    .directory = version->spec->working_directory,
-	    .change_user = version->change_user,
-	    .uid = version->uid,
-	    .gid = version->gid,
-	    .groups = version->groups,
-	    .n_groups = version->n_groups,
-	    .umask = version->spec->umask,
-	};
-	int r = spawn_resolve(argv[0], version->spec->working_directory, &path);
-
-	if (r < 0)
-		return r;
-	spec.path = path;
-	return spawn_process(&spec, &canary->pid, &canary->pidfd, &error);
-}
-
 static int canary_watch(struct canary *canary, struct proc *proc)
 {
 	struct event_base *base = canary->engine->base;
@@ -218,7 +188,8 @@ static int canary_run(struct canary *canary, const struct order *order, struct p
 		canary->output = ends[0];
 		output = ends[1];
 		fcntl(canary->output, F_SETFL, O_NONBLOCK);
-		r = canary_spawn(canary, proc, argv, env, output);
+		r = launch_command(canary->engine, proc->version, argv, env, output, &canary->pid,
+				   &canary->pidfd);
 	}
 	if (r == 0)
 		r = canary_watch(canary, proc);

@@ -45,6 +45,10 @@ char **launch_environment(const struct proc *proc, size_t pid_variables[static 2
  * with room for so many more. NULL: no memory. */
 char **launch_command_environment(const struct proc *proc, size_t more);
 void launch_free_environment(char **environment);
+/* Runs such a command in a process group of its own; what it writes goes to output. 0 or -errno;
+ * the pid and the pidfd are the caller's. */
+int launch_command(struct engine *engine, const struct version *version, char **argv, char **env,
+		   int output, pid_t *ret_pid, int *ret_pidfd);
 /* Sockets that its workers are born with: those of the configuration; and with the probe socket. */
 size_t launch_inherited(const struct pool_spec *spec);
 size_t launch_listeners(const struct pool_spec *spec);
