@@ -83,7 +83,7 @@ static enum worker_state pool_apply(struct pool *pool, struct worker *worker,
 void pool_drain_worker(struct pool *pool, uint32_t w, enum end_reason reason, usec_t now,
 		       struct plan *plan)
 {
-	struct worker *worker = &pool->workers[w];
+	struct worker *worker = &pool->workers[w], before = *worker;
 	struct worker_event event = {
 	    .kind = WORKER_EVENT_DRAIN,
 	    .reason = reason,
@@ -91,6 +91,8 @@ void pool_drain_worker(struct pool *pool, uint32_t w, enum end_reason reason, us
 	};
 
 	pool_apply(pool, worker, &event, now, plan);
+	if (before.asked) /* nobody waits for the answer of one that we let go ourselves */
+		rollout_worker_answered(pool, &before.ref, CAUSE_NONE);
 }
 
 static enum cause pool_cause_of(const struct worker *worker, const struct worker_event *event)

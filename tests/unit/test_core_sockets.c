@@ -145,11 +145,49 @@ static void a_stop_ends_it(void **state)
 	assert_int_equal(sim_answers(sim, 1, RESULT_STOPPING), 1);
 }
 
+/* One that is asked holds its slot only until another one is back there, after a restart that
+ * failed: it goes, and nobody waits for its answer. */
+static void who_is_let_go_need_not_answer(void **state)
+{
+	struct sim *sim = *state;
+	struct sim_script *script = start_answering(sim, 1, 60 * SEC);
+	struct pool_params params = sim_params(1);
+	uint32_t other = sim_add(sim, &params);
+	struct worker *fresh;
+
+	sim_reload(sim, 1);
+	sim_run(sim, 1 * SEC);
+	sim_change(sim, 0, CHANGE_SLOT)->reason = END_RESTART;
+	sim_provide(sim);
+	check_roll(sim, other)->start_timeout = 10 * SEC;
+	sim_rule(sim, other, 0)->ready_after = NEVER;
+	sim_reload(sim, 2);
+	sim_run(sim, 1 * SEC); /* the new one of the slot waits for the other pool */
+	fresh = sim_successor(sim, 0, 0);
+	script->ready_after = 25 * SEC;
+	sim_crash(sim, 0, 0);
+	sim_run(sim, 12 * SEC);
+	assert_int_equal(sim_answers(sim, 2, RESULT_FAILED), 1);
+	assert_ptr_equal(sim_current(sim, 0, 0), fresh);
+	assert_int_equal(sim_pool(sim, 0)->restoring, 1);
+	other_sockets(sim)->params.start_timeout = 50 * SEC;
+	sim_reload(sim, 3);
+	assert_true(sim_current(sim, 0, 0)->asked);
+	sim_run(sim, 15 * SEC);
+	assert_int_equal(sim_pool(sim, 0)->restoring, 0);
+	assert_int_equal(sim_answers(sim, 3, RESULT_COMMITTED), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    STORY(all_have_taken_them), STORY(nothing_new_to_take), STORY(silence_fails_it),
-	    STORY(an_end_fails_it),	STORY(told_at_the_gate),    STORY(only_who_serves_is_told),
+	    STORY(who_is_let_go_need_not_answer),
+	    STORY(all_have_taken_them),
+	    STORY(nothing_new_to_take),
+	    STORY(silence_fails_it),
+	    STORY(an_end_fails_it),
+	    STORY(told_at_the_gate),
+	    STORY(only_who_serves_is_told),
 	    STORY(a_stop_ends_it),
 	};
 
