@@ -384,6 +384,22 @@ static inline void sim_end(struct sim *sim, struct sim_process *process, bool cl
 
 /* ---- time ---- */
 
+/* There is no process, or one that cannot execute its program and ends: told of as a failure, or,
+ * where it was told to go meanwhile, as any end. */
+static inline void sim_spawn_fails(struct sim *sim, struct sim_process *process)
+{
+	struct worker_ref ref = process->ref;
+
+	if (ref.serial % 2 == 0)
+		sim_tell(sim, &ref, WORKER_EVENT_SPAWNED);
+	if (process->told) {
+		sim_end(sim, process, true);
+		return;
+	}
+	sim_process_gone(sim, process);
+	sim_tell(sim, &ref, WORKER_EVENT_SPAWN_FAILED);
+}
+
 static inline void sim_spawned(struct sim *sim, struct sim_process *process)
 {
 	const struct sim_script *script = &process->script;
@@ -391,12 +407,10 @@ static inline void sim_spawned(struct sim *sim, struct sim_process *process)
 
 	if (pool_worker(sim_pool(sim, ref.pool), &ref) == NULL)
 		return; /* it was let go meanwhile */
-	process->alive = !script->spawn_fails;
+	process->alive = true;
 	process->started = sim->now;
-	if (!process->alive) {
-		if (ref.serial % 2 == 0) /* a process that cannot execute its program */
-			sim_tell(sim, &ref, WORKER_EVENT_SPAWNED);
-		sim_tell(sim, &ref, WORKER_EVENT_SPAWN_FAILED);
+	if (script->spawn_fails) {
+		sim_spawn_fails(sim, process);
 		return;
 	}
 	sim_act_at(sim, process, SIM_READY, usec_add(sim->now, script->ready_after));
