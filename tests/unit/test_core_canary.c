@@ -83,6 +83,38 @@ static void hangs(void **state)
 	assert_untouched(sim);
 }
 
+static void fails_its_liveness_probe(void **state)
+{
+	struct sim *sim = *state;
+
+	start_canary(sim, 5 * SEC);
+	sim_reload(sim, 1);
+	sim_run(sim, 1 * SEC);
+	sim_tell(sim, &sim_successor(sim, 0, 0)->ref, WORKER_EVENT_NOT_LIVE);
+	assert_int_equal(sim_answers(sim, 1, RESULT_FAILED), 1);
+	assert_int_equal(sim_last(sim, ORDER_UNDO)->cause, CAUSE_NOT_LIVE);
+	sim_run(sim, 10 * SEC);
+	assert_untouched(sim);
+}
+
+/* handoff = channel: it is judged from the moment at which it serves, not from when it was ready.
+ */
+static void judged_from_when_it_serves(void **state)
+{
+	struct sim *sim = *state;
+
+	start_canary(sim, 5 * SEC)->held = true;
+	sim_reload(sim, 1);
+	sim_run(sim, 1 * MSEC);
+	assert_int_equal(sim_count(sim, ORDER_SEND_SOCKETS, 0), 1);
+	assert_int_equal(sim_count(sim, ORDER_CANARY_SERVES, 0), 1);
+	sim_run(sim, 5 * SEC - 1);
+	assert_untouched(sim);
+	sim_run(sim, 1 * SEC);
+	assert_int_equal(sim_answers(sim, 1, RESULT_COMMITTED), 1);
+	assert_int_equal(sim_count(sim, ORDER_CANARY_SERVES, 0), 1);
+}
+
 /* min_ready is for every batch; a canary is watched for as long at least. */
 static void min_ready_counts_too(void **state)
 {
@@ -460,6 +492,8 @@ int main(void)
 	    STORY(good_by_itself),
 	    STORY(dies_at_the_last_moment),
 	    STORY(hangs),
+	    STORY(fails_its_liveness_probe),
+	    STORY(judged_from_when_it_serves),
 	    STORY(min_ready_counts_too),
 	    STORY(the_command_agrees),
 	    STORY(the_command_says_no),
