@@ -262,6 +262,13 @@ def read_file(path):
         return b""
 
 
+def is_held(pid, name):
+    """A program or directory of a version, held for a crash or a rollback: as many as test_versions.py says."""
+    with open(f"/proc/{pid}/fdinfo/{name}", encoding="ascii") as file:
+        flags = int(re.search(r"^flags:\s+(\d+)", file.read(), re.M)[1], 8)
+    return flags & os.O_PATH and not stat.S_ISSOCK(os.stat(f"/proc/{pid}/fd/{name}").st_mode)
+
+
 def processes_of(instance):
     """Pids of the processes that were started below this instance."""
     mark = b"HANDOVER_INSTANCE=" + instance.encode()

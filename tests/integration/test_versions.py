@@ -6,7 +6,7 @@ import shutil
 import signal
 
 import promtext
-from harness import RPC_WORKER, STEP_WORKER, call, processes_of, read_file, steps
+from harness import RPC_WORKER, STEP_WORKER, call, is_held, processes_of, read_file, steps
 
 FAST = {"restart_delay": "10ms", "restart_delay_max": "10ms", "crash_loop_after": 1000}
 
@@ -303,6 +303,32 @@ def test_nothing_is_kept(handover):
     assert h.pool_status("api")["previous"] == []
     done = h.cli("rollback", "api")
     assert done.returncode == 1 and "none is kept (keep_generations)" in done.stderr
+
+
+def held_by(pid):
+    n = 0
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            n += bool(is_held(pid, fd))
+    return n
+
+
+def test_what_versions_hold_is_bounded(handover):
+    """Programs of the running version and of two before it, however many reloads there were; and none of failed ones."""
+    h = handover()
+    path = program(h, "step")
+    h.pool("api", f"{path} exit-on:TERM:0 ready", keep_generations=2)
+    h.start()
+    for n in range(8):
+        shutil.copy(STEP_WORKER, path + ".new")
+        os.rename(path + ".new", path)
+        h.good_reload(wait="drained")
+        with open(path + ".new", "w", encoding="utf-8") as file:
+            file.write("#!/bin/false\n")
+        os.chmod(path + ".new", 0o755)
+        os.rename(path + ".new", path)
+        assert h.cli("reload").returncode == 1
+        h.wait(lambda: held_by(h.pid) == min(n + 2, 3), "what a failed version held to be closed")
 
 
 def test_rollback_without_its_socket(handover):

@@ -110,7 +110,7 @@ def test_many_crash_while_descriptors_are_short(handover, free):
     """For a moment each start takes more than its worker keeps: then fewer are on their way at once, and none fails."""
     h = handover()
     h.pool("api", steps("ready", "exit-on:TERM:0"), workers=25, max_surge=1)
-    h.start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (480, 480)))  # so none is parked above the others
+    h.start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (500, 500)))  # so none is parked above the others
     h.good_reload(wait="drained")  # one by one, into the gaps of the first
     victims = h.pids("api")
     with contextlib.ExitStack() as connections:
@@ -127,7 +127,7 @@ def test_many_crash_while_descriptors_are_short(handover, free):
             os.kill(victim, signal.SIGKILL)
         h.wait_log(r"pool api slot \d+ generation 2 pid \d+ is ready", count=25, since=since)
         assert not h.count_log("cannot|Too many open files")
-    limit(h, resource.RLIMIT_NOFILE, 480)
+    limit(h, resource.RLIMIT_NOFILE, 500)
     assert not set(victims) & set(h.wait_serving("api", 25, generation=2))
 
 

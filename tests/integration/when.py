@@ -15,11 +15,12 @@ def target_of(port_or_path):
 
 
 def descriptors(pid):
-    """What each descriptor is: {number: target}."""
+    """What each descriptor is: {number: target}. Without those that versions hold."""
     found = {}
     for name in os.listdir(f"/proc/{pid}/fd"):
         with contextlib.suppress(OSError):
-            found[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
+            if not harness.is_held(pid, name):
+                found[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
     return found
 
 

@@ -153,7 +153,7 @@ class Soak:
         print("\n".join(soak_figures.table(rows)))
         print("\nThe master at rest:")
         rows = [("", "start", "end")]
-        rows += [("descriptors", len(before.descriptors), len(after.descriptors)), ("PSS KiB", before.pss, after.pss),
+        rows += [("descriptors", len(before.descriptors), len(after.descriptors)), ("held by versions", before.held, after.held), ("PSS KiB", before.pss, after.pss),
                  ("RSS KiB", before.rss, after.rss), ("workers' processes", len(before.processes), len(after.processes)),
                  ("zombies", len(before.zombies), len(after.zombies))]
         print("\n".join(soak_figures.table(rows)) + "\n")

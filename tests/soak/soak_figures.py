@@ -77,12 +77,20 @@ class Rest:
     def __init__(self, handover):
         self.pid = handover.pid
         directory = f"/proc/{self.pid}/fd"
-        self.descriptors = sorted(re.sub(r"\d+", "N", self._target(directory, fd)) for fd in os.listdir(directory))
+        held = [fd for fd in os.listdir(directory) if self._is_held(fd)]
+        self.held = len(held)
+        self.descriptors = sorted(re.sub(r"\d+", "N", self._target(directory, fd)) for fd in os.listdir(directory) if fd not in held)
         rollup = harness.read_file(f"/proc/{self.pid}/smaps_rollup").decode()
         self.pss, self.rss = (int(re.search(rf"^{name}:\s+(\d+) kB", rollup, re.M)[1]) for name in ("Pss", "Rss"))
         self.processes = sorted(harness.processes_of(handover.name))
         self.zombies = [child for child in harness.children_of(self.pid)
                         if (harness.process_stat(child) or "?")[0] == "Z"]
+
+    def _is_held(self, fd):
+        try:
+            return harness.is_held(self.pid, fd)
+        except FileNotFoundError:
+            return False
 
     @staticmethod
     def _target(directory, fd):
