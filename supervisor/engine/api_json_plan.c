@@ -16,8 +16,8 @@ enum { PLAN_VALUE_MAX = 60 };
 
 struct list {
 	json_t *changes;
-	struct buf text; /* the same in words */
-	bool has_workers;
+	struct buf text;  /* the same in words: what workers are replaced for, or told of */
+	struct buf minor; /* and the rest */
 };
 
 static void add_value(struct buf *text, const char *value)
@@ -52,6 +52,7 @@ static const char *effect_name(enum diff_effect effect)
 static void add_change(const struct version_difference *difference, void *arg)
 {
 	struct list *list = arg;
+	struct buf *text = difference->effect >= DIFF_SOCKETS ? &list->text : &list->minor;
 	bool values = difference->from != NULL || difference->to != NULL;
 	json_t *change = json_pack("{s:s, s:s, s:s}", "what", difference->what, "how",
 				   difference->how, "effect", effect_name(difference->effect));
@@ -63,21 +64,26 @@ static void add_change(const struct version_difference *difference, void *arg)
 	if (difference->names != NULL)
 		json_object_set_new(change, "names", api_json_text(difference->names));
 	json_array_append_new(list->changes, change);
-	if (strcmp(difference->what, "workers") == 0) { /* told in front of all */
-		list->has_workers = true;
+	if (strcmp(difference->what, "workers") == 0) /* told in front of all */
 		return;
-	}
-	buf_printf(&list->text, "%s%s %s", list->text.len > 0 ? ", " : "", difference->what,
-		   difference->how);
+	buf_printf(text, "%s%s %s", text->len > 0 ? ", " : "", difference->what, difference->how);
 	if (difference->names != NULL)
-		buf_printf(&list->text, ": %s", difference->names);
+		buf_printf(text, ": %s", difference->names);
 	if (!values)
 		return;
-	buf_add_str(&list->text, " (");
-	add_value(&list->text, difference->from);
-	buf_add_str(&list->text, " -> ");
-	add_value(&list->text, difference->to);
-	buf_add_str(&list->text, ")");
+	buf_add_str(text, " (");
+	add_value(text, difference->from);
+	buf_add_str(text, " -> ");
+	add_value(text, difference->to);
+	buf_add_str(text, ")");
+}
+
+/* What matters most comes first. */
+static void join(struct list *list)
+{
+	if (list->minor.len > 0)
+		buf_printf(&list->text, "%s%s", list->text.len > 0 ? ", " : "", list->minor.data);
+	buf_free(&list->minor);
 }
 
 /* ---- pools ---- */
@@ -176,6 +182,7 @@ static json_t *plan_pool(const struct engine *engine, uint32_t p)
 
 	if (runtime->current != NULL && runtime->next != NULL)
 		version_each_difference(runtime->current, runtime->next, add_change, &list);
+	join(&list);
 	tell_pool(change->kind, from, to, &list, &text);
 	buf_free(&list.text);
 	pool = json_pack("{s:o, s:s, s:i, s:i, s:o, s:o, s:o}", "name",
@@ -273,6 +280,7 @@ static json_t *plan_socket(const struct engine *engine, const struct engine_sock
 
 	if (kept)
 		compare_settings(engine, socket, wanted, &list);
+	join(&list);
 	tell_socket(action, &list, &text);
 	if (!kept || list.text.len > 0)
 		*ret_differs = true;
@@ -313,6 +321,7 @@ static json_t *plan_supervisor(const struct engine *engine, struct buf *text, bo
 	struct list list = {.changes = json_array()};
 
 	*ret_differs |= version_each_setting(old_list, n_old, new_list, n_new, add_change, &list);
+	join(&list);
 	buf_add_str(text, buf_text(&list.text));
 	buf_free(&list.text);
 	return list.changes;

@@ -349,6 +349,23 @@ def test_what_a_person_sees(handover):
     assert "[pool:more] command: cannot execute '/nowhere/more'" in done.stderr
 
 
+def test_a_version_that_failed_before(handover):
+    """reload --changed refuses it, and so does the plan, in the same words."""
+    h = handover()
+    shutil.copy(STEP_WORKER, h.path("program"))
+    h.pool("api", f"{h.path('program')} ready", drain_timeout="5s")
+    h.start()
+    h.pool("api", f"{h.path('program')} exit:3", drain_timeout="4s")
+    h.write()
+    told = pool_of(plan(h), "api")
+    assert re.fullmatch(r"all 1 workers are replaced: command changed \(.* -> .*\), drain_timeout changed \(5s -> 4s\), "
+                        r"stop_timeout changed \(5s -> 4s\)", told["message"]), "what matters most comes first"
+    h.bad_reload(changed=True)
+    told = plan(h)
+    assert told["would"] == "fail" and "the version on disk failed" in told["message"], told
+    assert told["message"] in h.bad_reload(changed=True)["message"]
+
+
 def test_a_plan_while_something_else_runs(handover):
     h = handover()
     h.pool("api", steps(f"await:{h.path('go')}", "ready"))
