@@ -46,7 +46,6 @@ class Channel:
             return
         text = json.dumps({"version": 1, "kind": kind, **members}).encode()
         with contextlib.suppress(OSError):
-            self.sock.settimeout(SEND_TIMEOUT)
             if fd is None:
                 self.sock.send(text)
             else:
@@ -59,6 +58,8 @@ class Channel:
 
     def _connect(self):
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # settimeout() would be for reading as well, which has all the time there is
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", SEND_TIMEOUT, 0))
         try:
             sock.connect(self.path)
         except OSError:
@@ -87,7 +88,7 @@ class Channel:
         sock = self.sock
         while sock is not None:
             try:
-                data, fds, flags, _ = self._receive(sock)
+                data, fds, flags, _ = socket.recv_fds(sock, MAX_MESSAGE, MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
             except OSError:
                 break
             if not data:
@@ -97,15 +98,6 @@ class Channel:
             self.sock = None
         if sock is not None:
             sock.close()
-
-    @staticmethod
-    def _receive(sock):
-        """Waits without a limit, while others may set one for what they send."""
-        while True:
-            try:
-                return socket.recv_fds(sock, MAX_MESSAGE, MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
-            except TimeoutError:
-                continue
 
     def _received(self, data, fds, flags):
         message = understood(data) if not flags & socket.MSG_TRUNC else None

@@ -178,6 +178,7 @@ def test_in_flight_in_the_page(master, worker):
     with worker.call("call"), worker.connection("somebody"):
         assert master.inflight() == 1
     assert master.inflight() == 0
+    assert worker.channel.sock.gettimeout() is None  # an idle worker wakes up for nobody
 
 
 def deadline(seconds):
