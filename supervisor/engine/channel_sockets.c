@@ -129,8 +129,7 @@ void channel_taken(struct proc *proc, uint64_t set)
 	if (set != proc->set || !proc->asked)
 		return;
 	proc->asked = false;
-	if (channels_holder(engine) == NULL)
-		sockets_are_let_go(engine);
+	sockets_look_at_workers(engine);
 	engine_post_worker(engine, &proc->ref, WORKER_EVENT_ACCEPTING, 0, false);
 }
 

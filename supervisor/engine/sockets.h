@@ -43,8 +43,8 @@ void sockets_undo(struct engine *engine);
 
 /* What is being closed waits until workers have let go of it, for a limited time. */
 void sockets_wait_for_workers(struct engine *engine);
-/* They have. */
-void sockets_are_let_go(struct engine *engine);
+/* One of them has: perhaps the last. */
+void sockets_look_at_workers(struct engine *engine);
 
 /* A stop: new clients are kept out; EVENT_QUEUES_EMPTY is posted when no queue holds anybody. */
 void sockets_refuse(struct engine *engine);

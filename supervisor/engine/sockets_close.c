@@ -38,9 +38,9 @@ void sockets_wait_for_workers(struct engine *engine)
 		engine_arm(engine->closing_event, SOCKETS_LET_GO_MAX);
 }
 
-void sockets_are_let_go(struct engine *engine)
+void sockets_look_at_workers(struct engine *engine)
 {
-	if (sockets_any_closing(engine))
+	if (sockets_any_closing(engine) && channels_holder(engine) == NULL)
 		engine_arm(engine->closing_event, SOCKETS_CLOSE_AFTER);
 }
 
