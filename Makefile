@@ -66,7 +66,7 @@ LIBRARY  := $(BUILD)/libhandover.so.0 $(BUILD)/libhandover.a
 TOOLS    := $(BUILD)/rpc-worker $(BUILD)/rpc-load $(HELPERS)
 
 .PHONY: all programs library tools grpc cpp unit deps-build deps-test deps-grpc deps-servers deps-lint help demo test test-all test-unit \
-	test-go test-node test-integration test-systemd test-vm test-package test-servers test-servers-core test-without-systemd lint lint-format lint-layers lint-core lint-scripts lint-man lint-clang format install clean deb deps-deb
+	test-go test-node test-integration test-systemd test-vm test-package test-servers test-servers-core test-without-systemd lint lint-format lint-layers lint-core lint-scripts lint-man lint-clang lint-symbols format install clean deb deps-deb
 all: programs library
 
 help:
@@ -240,7 +240,7 @@ test-all: test
 	@for variant in asan clang clang-asan; do $(MAKE) --no-print-directory test VARIANT=$$variant || exit 1; done
 	@$(MAKE) --no-print-directory test-without-systemd
 
-lint: lint-layers lint-format lint-clang lint-scripts lint-man
+lint: lint-layers lint-format lint-clang lint-scripts lint-man lint-symbols
 # sanitizers add symbols of their own: the purity of the core is shown on the plain objects
 lint-layers:
 	@tests/lint-layers.sh
@@ -256,6 +256,12 @@ lint-scripts:
 	@shellcheck $(SCRIPTS)
 lint-man:
 	@for page in packaging/man/*.[1-8]; do mandoc -T lint -W warning $$page || exit 1; done
+# what the library exports is what the Debian package says that it does
+lint-symbols:
+	@mkdir -p $(BUILD)
+	@sed -n 's/^\t\(handover_[a-z_]*\);/\1/p' lib/worker/handover.map | sort >$(BUILD)/exported
+	@sed -n 's/^ \(handover_[a-z_]*\)@.*/\1/p' packaging/debian/libhandover0.symbols | sort | diff -u $(BUILD)/exported - || \
+		{ echo 'lint-symbols: lib/worker/handover.map and packaging/debian/libhandover0.symbols are not about the same names'; exit 1; }
 format: deps-lint
 	@clang-format -i $(SOURCES)
 
