@@ -22,7 +22,13 @@ class Worker(BaseWorker):
         self.began = threading.Event()
         self.cut = threading.Event()
         self.servers = []
-        self.wake, self.woken = os.pipe()  # ends accepting
+        self.wake, self.woken = os.pipe()  # ends accepting, and the wait of run()
+        # Python's handlers run in the main thread, when it gets to it. One that waits for a lock is woken only by a signal that
+        # the kernel gives to it and to no other thread, and that comes when it does wait: so it waits for this descriptor.
+        self.signalled, told = os.pipe()
+        for descriptor in (self.signalled, told):
+            os.set_blocking(descriptor, False)
+        signal.set_wakeup_fd(told, warn_on_full_buffer=False)
         for number in self.drain_signals:
             # The handler may interrupt whoever holds the lock: a thread begins the drain.
             signal.signal(number, lambda *_: threading.Thread(target=self._signalled, daemon=True).start())
@@ -102,9 +108,19 @@ class Worker(BaseWorker):
             self.ready()
         except OSError as error:
             self.fail(f"NOTIFY_SOCKET: READY=1 could not be sent: {error}")
-        self.began.wait()
+        self._wait()
         self._finish()
         return self.after_drain()
+
+    def _wait(self):
+        """Until the drain begins; its signal is taken meanwhile."""
+        poll = select.poll()
+        poll.register(self.wake, select.POLLIN)
+        poll.register(self.signalled, select.POLLIN)
+        while not self.began.is_set():
+            poll.poll()
+            with contextlib.suppress(BlockingIOError):
+                os.read(self.signalled, 100)
 
     def _signalled(self):
         """What the channel says counts more."""

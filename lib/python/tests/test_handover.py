@@ -5,6 +5,7 @@ import http.server
 import os
 import pathlib
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -150,6 +151,30 @@ class Running(threading.Thread):
     def end(self):
         self.join(PATIENCE)
         return self.status
+
+
+ANOTHER_THREAD = """
+import signal, sys, threading, time
+sys.path.insert(0, sys.argv[1])
+import handover
+
+def take():
+    time.sleep(0.3)
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+    threading.Event().wait()
+
+worker = handover.Worker()
+threading.Thread(target=take, daemon=True).start()
+sys.exit(worker.run())
+"""
+
+
+def test_a_signal_that_another_thread_takes():
+    """The main thread hears of it all the same."""
+    package = str(pathlib.Path(__file__).resolve().parent.parent)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("HANDOVER_", "NOTIFY_", "LISTEN_"))}
+    done = subprocess.run([sys.executable, "-c", ANOTHER_THREAD, package], env=environment, timeout=PATIENCE, check=False)
+    assert done.returncode == 0
 
 
 def test_a_whole_life(supervisor):
