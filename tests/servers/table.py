@@ -103,6 +103,8 @@ SERVERS = [
     Server("grpc-js", ECHO, KNOWS, {"/usr/local/bin/api": ours(NODE, "grpc-worker.js")}, {"environment": f"NODE_PATH={built('npm/node_modules')}"},
            cut="worker"),
     Server("c-libhandover-channel", Http(), KNOWS, {"/usr/local/bin/api": built("rpc-worker")}, {"handoff": "channel"}, cut="worker"),
+    Server("python-package-channel", Http(), KNOWS, {"/usr/local/bin/api": shlex.join([PYTHON, os.path.join(harness.ROOT, "lib/python/examples/http_worker.py")])},
+           {"handoff": "channel"}, cut="worker"),
     Server("node-package", Http(), KNOWS, {"/usr/local/bin/api": shlex.join([NODE, os.path.join(harness.ROOT, "lib/node/examples/http-worker.js")])},
            cut="worker"),
     Server("node-fd", Http(*NEW), "node", {"node /srv/api.js": ours(NODE, "api.js"), "delay:2s": "delay:1s"}, core=True),

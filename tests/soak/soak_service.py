@@ -24,7 +24,7 @@ BINDING = os.path.join(harness.ROOT, "tests/workers/binding-worker.py")
 MIXED = {
     "c": (2, [harness.RPC_WORKER, "--version"], {"handoff": "channel"}, True),
     "go": (2, [os.path.join(harness.BUILD, "go-http")], {"handoff": "channel"}, True),
-    "python": (2, ["/usr/bin/python3", f"{LIBRARIES}/python/examples/http_worker.py"], {}, True),
+    "python": (2, ["/usr/bin/python3", f"{LIBRARIES}/python/examples/http_worker.py"], {"handoff": "channel"}, True),
     "asyncio": (1, ["/usr/bin/python3", f"{LIBRARIES}/python/examples/asyncio_worker.py"], {}, True),
     "node": (1, ["/usr/bin/node", f"{LIBRARIES}/node/examples/http-worker.js"], {}, True),
     "shim": (2, ["/usr/bin/python3", BINDING, "standard", "@ADDRESS@"], {"bind_shim": "yes"}, False),
