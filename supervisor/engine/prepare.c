@@ -18,8 +18,6 @@
 /* Descriptors that the master needs beside those for sockets and workers: loop, log files, API
  * clients. */
 #define PREPARE_FDS_BASE 224
-/* its program, a script's interpreter and copy, the working directory */
-#define PREPARE_FDS_VERSION 4
 
 int prepare_refuse(struct undertaking *undertaking, int r, const char *format, ...)
 {
@@ -306,11 +304,14 @@ static uint64_t prepare_store_size(const struct engine *engine, uint32_t p)
 /* Beside its processes: what its versions hold open. */
 static uint64_t prepare_count_pins(const struct pool_runtime *runtime)
 {
-	unsigned versions = runtime->n_kept;
+	const struct pin *pin = runtime->current != NULL ? runtime->current->pin : NULL;
+	uint64_t n = pin != NULL ? pin_count(pin) : 0;
 
-	versions += runtime->current != NULL;
-	versions += runtime->next != NULL;
-	return (uint64_t)versions * PREPARE_FDS_VERSION;
+	if (runtime->next != NULL && runtime->next->pin != pin)
+		n += pin_count(runtime->next->pin);
+	for (unsigned k = 0; k < runtime->n_kept; k++)
+		n += runtime->kept[k]->pin != pin ? pin_count(runtime->kept[k]->pin) : 0;
+	return n;
 }
 
 /* Would all descriptors suffice, in the worst moment of the transaction? */

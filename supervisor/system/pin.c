@@ -257,6 +257,16 @@ int pin_new(const char *path, const char *directory, char *const *argv, struct p
 	return 0;
 }
 
+unsigned pin_count(const struct pin *pin)
+{
+	const int fds[] = {pin->program.fd, pin->interpreter.fd, pin->directory.fd, pin->copy};
+	unsigned n = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		n += fds[i] >= 0;
+	return n;
+}
+
 static bool is_same_word(const char *a, const char *b)
 {
 	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);

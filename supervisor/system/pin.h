@@ -42,6 +42,8 @@ int pin_new(const char *path, const char *directory, char *const *argv, struct p
 struct pin *pin_ref(struct pin *pin);
 void pin_unref(struct pin *pin); /* accepts NULL */
 
+/* Descriptors that it takes. */
+unsigned pin_count(const struct pin *pin);
 /* Do both hold the same? Then one of them is enough. */
 bool pin_is_same(const struct pin *a, const struct pin *b);
 

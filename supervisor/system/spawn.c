@@ -122,9 +122,9 @@ static int check_numbers(const struct spawn_spec *spec)
 /* What only the child uses lies above all that the program gets. */
 static int add_hidden(struct spawn_start *start, int fd, int *to, int *ret_number)
 {
-	int r = fd != -1 ? add_mapping(start, fd, ++*to) : 0;
+	int r = fd > 0 ? add_mapping(start, fd, ++*to) : 0;
 
-	if (r < 0 || fd == -1)
+	if (r < 0 || fd <= 0)
 		return r;
 	start->map[start->n_map - 1].hidden = true;
 	*ret_number = *to;

@@ -44,7 +44,7 @@ struct spawn_limit {
 struct spawn_spec {
 	const char *path; /* what is executed; no search; a relative one starts from directory */
 	int exec_fd; /* the same, open (O_PATH): executed instead of path, which is for messages
-			only; must be no script. -1: path */
+			only; must be no script. 0 or -1: path */
 	char *const *argv; /* NULL-terminated */
 	char **env;	   /* NULL-terminated; may be changed only as said at pid_variables */
 	/*
@@ -65,7 +65,7 @@ struct spawn_spec {
 	 * anything. The child does not get the descriptor. */
 	int cgroup_fd;
 	const char *directory; /* NULL: stay */
-	int directory_fd;      /* the same, open (O_PATH): used instead. -1: directory */
+	int directory_fd;      /* the same, open (O_PATH): used instead. 0 or -1: directory */
 	bool change_user;      /* set groups, gid and uid (raw system calls; libc's would reach our
 				  threads) */
 	uid_t uid;

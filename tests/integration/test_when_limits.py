@@ -48,7 +48,7 @@ def test_too_few_descriptors_for_a_reload(handover):
         h.pool("api", workers=12)
         h.write()
         h.bad_reload()
-        says(h, "reload 2 failed: 303 descriptors may be needed at once, but only 260 are allowed (RLIMIT_NOFILE, LimitNOFILE=); still "
+        says(h, "reload 2 failed: 296 descriptors may be needed at once, but only 260 are allowed (RLIMIT_NOFILE, LimitNOFILE=); still "
                 "serving: pool api generation 1 with 2 of 2 workers")
         h.pool("api", workers=2)
         h.write()

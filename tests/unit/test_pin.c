@@ -97,6 +97,7 @@ static void test_directories_are_followed_once(void **state)
 	assert_null(pin->interpreter.path);
 	assert_null(pin->missing);
 	assert_int_equal(look(pin), 0);
+	assert_int_equal(pin_count(pin), 2);
 	switch_link("v2");
 	assert_int_equal(look(pin), 0);
 	assert_int_equal(rename(at("v1"), at("old")), 0);
@@ -208,6 +209,7 @@ static void test_a_script(void **state)
 	snprintf(line, sizeof(line), "#!%s", at("sh"));
 	pin = hold_script(line);
 	assert_int_equal(look(pin), 0);
+	assert_int_equal(pin_count(pin), 3);
 	assert_int_equal(utimensat(AT_FDCWD, at("v1/script"), times, 0), 0);
 	assert_int_equal(look(pin), 0); /* what is in it is the same */
 	put(at("v1/script"), "#!/bin/false\n", O_TRUNC);
