@@ -252,8 +252,8 @@ struct outcome {
 	usec_t duration;
 	usec_t finished_wall;
 	struct config_problems problems;
-	char *blame;	    /* what a new worker did, in words; NULL: none is to blame */
-	bool at_fault;	    /* and its version is */
+	char *blame;	    /* what the new version did, in words; NULL: it is not to blame */
+	uint32_t blamed;    /* its pool; CORE_NONE: all that were to get another */
 	struct buf lines;   /* last output of the culprit */
 	struct buf remarks; /* one a line */
 	char *culprit_pool; /* NULL: no worker is to blame */

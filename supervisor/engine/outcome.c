@@ -328,11 +328,7 @@ static void outcome_tell_cause(struct engine *engine, const struct order *order,
 	const struct proc *proc = engine_find_proc(engine, &order->worker);
 
 	if (proc != NULL) {
-		size_t at = text->len;
-
 		outcome_tell_culprit(proc, order->cause, text);
-		outcome->blame = strdup(buf_text(text) + at);
-		outcome->at_fault = order->cause != CAUSE_SPAWN || !proc->unlucky;
 		outcome_blame(outcome, proc);
 		return;
 	}
@@ -417,6 +413,36 @@ static void outcome_tell_rest(struct engine *engine, struct buf *text)
 	}
 }
 
+/* Would the same fail again? So it is taken for, too, where somebody decided against it. */
+static bool outcome_is_versions_fault(struct engine *engine, const struct order *order)
+{
+	const struct proc *proc = engine_find_proc(engine, &order->worker);
+
+	switch (order->cause) {
+	case CAUSE_SPAWN:
+		return proc != NULL && !proc->unlucky;
+	case CAUSE_EXITED:
+	case CAUSE_NOT_READY:
+	case CAUSE_WATCHDOG:
+	case CAUSE_NOT_LIVE:
+	case CAUSE_OWN_WISH:
+	case CAUSE_CHECK:
+	case CAUSE_CHECK_TIMEOUT:
+	case CAUSE_ABORTED:
+		return true;
+	case CAUSE_NONE:
+	case CAUSE_PREPARE:
+	case CAUSE_NOT_TAKEN:
+	case CAUSE_NO_PROGRESS:
+	case CAUSE_STILL_DRAINS:
+	case CAUSE_HOLD_TIMEOUT:
+	case CAUSE_CALLER_GONE:
+	case CAUSE_STOPPING:
+		break;
+	}
+	return false;
+}
+
 struct outcome *outcome_failed(struct engine *engine, const struct order *order)
 {
 	enum result result = order->cause == CAUSE_CALLER_GONE	  ? RESULT_ABORTED
@@ -426,6 +452,7 @@ struct outcome *outcome_failed(struct engine *engine, const struct order *order)
 								  : RESULT_FAILED;
 	struct outcome *outcome = outcome_new(engine, result);
 	struct buf text = {0};
+	size_t at;
 
 	if (outcome == NULL)
 		return NULL;
@@ -433,7 +460,12 @@ struct outcome *outcome_failed(struct engine *engine, const struct order *order)
 	buf_printf(&text, "%s %llu %s: ", outcome_kind(&engine->undertaking),
 		   (unsigned long long)outcome->id,
 		   result == RESULT_ABORTED ? "aborted" : "failed");
+	at = text.len;
 	outcome_tell_cause(engine, order, outcome, &text);
+	if (outcome_is_versions_fault(engine, order)) {
+		outcome->blame = strdup(buf_text(&text) + at);
+		outcome->blamed = order->cause == CAUSE_ABORTED ? CORE_NONE : order->worker.pool;
+	}
 	if (!engine->undertaking.start && order->cause != CAUSE_STOPPING)
 		outcome_tell_rest(engine, &text);
 	outcome->message = text.data;

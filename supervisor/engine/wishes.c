@@ -405,15 +405,16 @@ void wishes_commit(struct engine *engine)
 	wishes_end_silent(engine);
 }
 
-/* Only that of the worker that failed: the others had no chance to show what they are. */
-static void wishes_remember(struct engine *engine, const struct version *version,
-			    const struct outcome *outcome)
+/* Others had no chance to show what they are. */
+static void wishes_remember(struct engine *engine, uint32_t p, const struct outcome *outcome)
 {
-	if (version == NULL || outcome == NULL || outcome->blame == NULL || !outcome->at_fault ||
-	    outcome->kind == WISH_RESTART || outcome->culprit_pool == NULL ||
-	    strcmp(outcome->culprit_pool, version->spec->name) != 0)
-		return;
-	failures_add(engine, version, outcome->blame);
+	const struct version *version = engine->pools[p].next;
+	enum change_kind kind = engine->undertaking.changes[p].kind;
+
+	if (version != NULL && (kind == CHANGE_ROLL || kind == CHANGE_ADD) && outcome != NULL &&
+	    outcome->blame != NULL && (outcome->blamed == CORE_NONE || outcome->blamed == p) &&
+	    outcome->kind != WISH_RESTART)
+		failures_add(engine, version, outcome->blame);
 }
 
 void wishes_undo(struct engine *engine, const struct order *order)
@@ -428,7 +429,7 @@ void wishes_undo(struct engine *engine, const struct order *order)
 		    !engine->model->pools[p].rollout.gate_open && runtime->next != NULL &&
 		    order->cause != CAUSE_STOPPING)
 			runtime->canaries_bad++;
-		wishes_remember(engine, runtime->next, outcome);
+		wishes_remember(engine, p, outcome);
 		/* a pool that was to be added is on its way out: somebody may still want to know
 		 * what it was */
 		if (runtime->next != NULL && runtime->current == NULL)

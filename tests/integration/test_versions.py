@@ -446,6 +446,22 @@ def test_only_the_culprit_is_remembered(handover):
     assert len(h.pool_status("api")["failed"]) == 1 and h.pool_status("other")["failed"] == []
 
 
+def test_a_canary_that_was_found_bad(handover):
+    h = handover()
+    h.pool("api", steps("exit-on:TERM:0", "ready"), workers=2, canary=1, canary_time="10ms", canary_check="exec:/bin/false")
+    h.start()
+    version(h, 2)
+    h.bad_reload()
+    [failed] = h.pool_status("api")["failed"]
+    assert "canary_check" in failed["reason"]
+    h.pool("api", canary_check="exec:/bin/true", canary_hold="yes")
+    h.write()
+    assert h.reload()[1]["result"] == "held"
+    assert h.api.post("/v1/reload/abort")[0] == 200
+    assert any(re.fullmatch(r"by uid 0 pid \d+", failed["reason"]) for failed in h.pool_status("api")["failed"])
+    assert "pool api: the version on disk failed" in h.bad_reload(changed=True)["message"]
+
+
 def test_the_memory_is_bounded(handover):
     h = handover()
     h.pool("api", steps("ready"))
