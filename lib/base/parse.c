@@ -208,6 +208,25 @@ size_t parse_printable(const char *text, size_t len)
 	return n == 2 && text[0] == '\xc2' && c < 0xa0 ? 0 : n;
 }
 
+void parse_copy_line(const char *text, size_t len, char *line, size_t size)
+{
+	size_t out = 0, n;
+
+	for (size_t i = 0; i < len; i += n) {
+		size_t keep = parse_printable(text + i, len - i);
+
+		n = keep > 0 ? keep : parse_utf8(text + i, len - i);
+		if (n == 0 || out + n >= size)
+			break;
+		if (keep > 0)
+			memcpy(line + out, text + i, keep);
+		else
+			line[out] = ' ';
+		out += keep > 0 ? keep : 1;
+	}
+	line[out] = '\0';
+}
+
 enum { SUGGEST_WORD_MAX = 64 };
 
 static unsigned min3(unsigned a, unsigned b, unsigned c)

@@ -72,6 +72,9 @@ char *parse_format_duration(usec_t usec, char *text, size_t size);
 size_t parse_utf8(const char *text, size_t len);
 /* The same, but 0 for control characters too (C0, DEL, C1), which make terminals do things. */
 size_t parse_printable(const char *text, size_t len);
+/* Copies what others wrote into a line for people: whole characters only, control characters as
+ * blanks, as much as fits into size, up to the first byte that is no UTF-8. */
+void parse_copy_line(const char *text, size_t len, char *line, size_t size);
 
 /*
  * The candidate nearest to word, or NULL if none is near enough to be a likely slip

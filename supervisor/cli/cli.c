@@ -148,3 +148,17 @@ int cli_query(struct cli *cli, const char *path, const char *body, struct buf *r
 	request_free(request);
 	return code;
 }
+
+int cli_not_understood(struct cli *cli)
+{
+	cli_error(cli, "the answer of instance %s cannot be understood", cli->instance.name);
+	return CLI_FAILED;
+}
+
+void cli_show_json(struct cli *cli, const struct buf *answer)
+{
+	cleanup_buf struct buf copy = {.max = CLIENT_BODY_MAX};
+
+	if (api_copy_json(answer->data, answer->len, cli->out.tty, cli->out.tty, &copy) == 0)
+		term_write_buf(&cli->out, &copy);
+}

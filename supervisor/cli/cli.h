@@ -72,6 +72,10 @@ void cli_set_deadline(struct cli *cli, usec_t default_timeout);
  * the exit code.
  */
 int cli_query(struct cli *cli, const char *path, const char *body, struct buf *ret_body);
+/* An answer of that type was none that we know: says so, returns the exit code. */
+int cli_not_understood(struct cli *cli);
+/* The answer as it is, for programs; laid out for people on a terminal. */
+void cli_show_json(struct cli *cli, const struct buf *answer);
 /* Says why a request that is done brought no proper answer; returns the exit code. CLI_DONE if it
  * brought one. */
 int cli_explain(struct cli *cli, const struct request *request);

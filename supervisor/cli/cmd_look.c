@@ -250,20 +250,15 @@ static int show_status(struct cli *cli, const struct api_status *status)
 int cmd_status(struct cli *cli)
 {
 	cleanup_buf struct buf body = {0};
-	cleanup_buf struct buf copy = {.max = CLIENT_BODY_MAX};
 	struct api_status status;
 	int code = cli_query(cli, "/v1/status", NULL, &body);
 
 	if (code != CLI_DONE)
 		return code;
-	if (body.data == NULL || api_read_status(body.data, body.len, &status) < 0) {
-		cli_error(cli, "the answer of instance %s cannot be understood",
-			  cli->instance.name);
-		return CLI_FAILED;
-	}
+	if (body.data == NULL || api_read_status(body.data, body.len, &status) < 0)
+		return cli_not_understood(cli);
 	if (cli->options.json) {
-		api_copy_json(body.data, body.len, cli->out.tty, cli->out.tty, &copy);
-		term_write_buf(&cli->out, &copy);
+		cli_show_json(cli, &body);
 	} else {
 		code = show_status(cli, &status);
 	}

@@ -50,21 +50,17 @@ static void tell(struct cli *cli, const struct api_plan *plan)
 int cmd_plan(struct cli *cli)
 {
 	cleanup_buf struct buf body = {0};
-	cleanup_buf struct buf copy = {.max = CLIENT_BODY_MAX};
 	struct api_plan plan;
 	int code = cli_query(cli, "/v1/plan", NULL, &body);
 
 	if (code != CLI_DONE)
 		return code;
-	if (body.data == NULL || api_read_plan(body.data, body.len, &plan) < 0) {
-		cli_error(cli, "the answer of instance %s cannot be understood",
-			  cli->instance.name);
-		return CLI_FAILED;
-	}
+	if (body.data == NULL || api_read_plan(body.data, body.len, &plan) < 0)
+		return cli_not_understood(cli);
 	if (!cli->options.json)
 		tell(cli, &plan);
-	else if (api_copy_json(body.data, body.len, cli->out.tty, cli->out.tty, &copy) == 0)
-		term_write_buf(&cli->out, &copy);
+	else
+		cli_show_json(cli, &body);
 	code = strcmp(plan.would, "nothing") == 0  ? CLI_DONE
 	       : strcmp(plan.would, "change") == 0 ? CLI_WOULD_CHANGE
 						   : CLI_FAILED;

@@ -33,11 +33,8 @@ static int send_signal(struct cli *cli, const struct target *target, const char 
 	code = body != NULL ? cli_query(cli, path.data, body, &answer) : CLI_FAILED;
 	if (code != CLI_DONE)
 		return code;
-	if (answer.data == NULL || api_read_signalled(answer.data, answer.len, &pids, &n) < 0) {
-		cli_error(cli, "the answer of instance %s cannot be understood",
-			  cli->instance.name);
-		return CLI_FAILED;
-	}
+	if (answer.data == NULL || api_read_signalled(answer.data, answer.len, &pids, &n) < 0)
+		return cli_not_understood(cli);
 	if (cli->options.json) {
 		api_copy_json(answer.data, answer.len, false, cli->out.tty, &line);
 		term_write_buf(&cli->out, &line);
@@ -129,11 +126,8 @@ static int find_config(struct cli *cli, struct buf *ret_path)
 	code = cli->client != NULL ? cli_query(cli, "/v1/status", NULL, &body) : CLI_FAILED;
 	if (code != CLI_DONE)
 		return code;
-	if (body.data == NULL || api_read_status(body.data, body.len, &status) < 0) {
-		cli_error(cli, "the answer of instance %s cannot be understood",
-			  cli->instance.name);
-		return CLI_FAILED;
-	}
+	if (body.data == NULL || api_read_status(body.data, body.len, &status) < 0)
+		return cli_not_understood(cli);
 	buf_add_str(ret_path, status.config);
 	api_status_free(&status);
 	if (ret_path->len > 0)

@@ -77,11 +77,8 @@ int cmd_sockets(struct cli *cli)
 
 	if (code != CLI_DONE)
 		return code;
-	if (body.data == NULL || api_read_status(body.data, body.len, &status) < 0) {
-		cli_error(cli, "the answer of instance %s cannot be understood",
-			  cli->instance.name);
-		return CLI_FAILED;
-	}
+	if (body.data == NULL || api_read_status(body.data, body.len, &status) < 0)
+		return cli_not_understood(cli);
 	r = look_around(&status);
 	for (size_t i = 0; i < status.n_sockets; i++)
 		for (size_t n = 0; n < status.sockets[i].n_holders; n++)

@@ -236,7 +236,6 @@ static int read_target(struct cli *cli, struct buf *path, struct target *ret_tar
 int cmd_why(struct cli *cli)
 {
 	cleanup_buf struct buf path = {0}, body = {0};
-	cleanup_buf struct buf copy = {.max = CLIENT_BODY_MAX};
 	struct target target;
 	struct api_why why;
 	int code;
@@ -247,14 +246,10 @@ int cmd_why(struct cli *cli)
 		code = cli_query(cli, path.data, NULL, &body);
 	if (code != CLI_DONE)
 		return code;
-	if (body.data == NULL || api_read_why(body.data, body.len, &why) < 0) {
-		cli_error(cli, "the answer of instance %s cannot be understood",
-			  cli->instance.name);
-		return CLI_FAILED;
-	}
+	if (body.data == NULL || api_read_why(body.data, body.len, &why) < 0)
+		return cli_not_understood(cli);
 	if (cli->options.json) {
-		api_copy_json(body.data, body.len, cli->out.tty, cli->out.tty, &copy);
-		term_write_buf(&cli->out, &copy);
+		cli_show_json(cli, &body);
 	} else if (why.n == 0) {
 		say_nothing(cli, &why, &target);
 	} else {

@@ -20,21 +20,8 @@ static bool refuse(json_t *object, const char **ret_why, const char *why)
 static void take_status(const json_t *object, char status[static NOTIFY_STATUS_MAX])
 {
 	const char *text = json_string_value(json_object_get(object, "text"));
-	size_t len = text != NULL ? strlen(text) : 0, out = 0, n;
 
-	for (size_t i = 0; i < len; i += n) {
-		size_t keep = parse_printable(text + i, len - i);
-
-		n = keep > 0 ? keep : parse_utf8(text + i, len - i);
-		if (n == 0 || out + n >= NOTIFY_STATUS_MAX)
-			break;
-		if (keep > 0)
-			memcpy(status + out, text + i, keep);
-		else
-			status[out] = ' ';
-		out += keep > 0 ? keep : 1;
-	}
-	status[out] = '\0';
+	parse_copy_line(text, text != NULL ? strlen(text) : 0, status, NOTIFY_STATUS_MAX);
 }
 
 static enum channel_kind kind_of(const char *word)

@@ -26,21 +26,8 @@ static bool refuse(json_t *object, const char **ret_why, const char *why)
 static void take_line(const json_t *object, const char *member, char *line, size_t size)
 {
 	const char *text = json_string_value(json_object_get(object, member));
-	size_t len = text != NULL ? strlen(text) : 0, out = 0, n;
 
-	for (size_t i = 0; i < len; i += n) {
-		size_t keep = parse_printable(text + i, len - i);
-
-		n = keep > 0 ? keep : parse_utf8(text + i, len - i);
-		if (n == 0 || out + n >= size)
-			break;
-		if (keep > 0)
-			memcpy(line + out, text + i, keep);
-		else
-			line[out] = ' ';
-		out += keep > 0 ? keep : 1;
-	}
-	line[out] = '\0';
+	parse_copy_line(text, text != NULL ? strlen(text) : 0, line, size);
 }
 
 static bool take_purpose(const json_t *object, enum giving_purpose *ret_purpose)
