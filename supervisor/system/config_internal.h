@@ -171,6 +171,9 @@ struct config_verify_pool {
 	const struct config_section *section;
 	struct config_problems *problems;
 };
+/* A mistake of that key: what is wrong, without file and line. */
+void config_verify_fail(const struct config_verify_pool *verify, const char *key,
+			const char *format, ...) __attribute__((format(printf, 3, 4)));
 void config_verify_probe(const struct config_verify_pool *verify);
 
 /* Holds keys and sections against each other. */

@@ -20,9 +20,8 @@ static bool is_written(const struct config_section *section, const char *key)
 	return config_values_entry(section, key)->n > 0;
 }
 
-static void fail(const struct config_verify_pool *verify, const char *key, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-static void fail(const struct config_verify_pool *verify, const char *key, const char *format, ...)
+void config_verify_fail(const struct config_verify_pool *verify, const char *key,
+			const char *format, ...)
 {
 	cleanup_buf struct buf text = {.data = NULL};
 	struct config_place place = place_of(verify->section, key);
@@ -104,35 +103,41 @@ static void verify_ready(const struct config_verify_pool *verify)
 
 	if (pool->ready == READY_FD && pool->ready_fd >= 3 &&
 	    (size_t)pool->ready_fd < 3 + pool->n_sockets)
-		fail(verify, "ready",
-		     "fd:%d is the descriptor of '%s'; the sockets have 3 to %zu, so take a higher "
-		     "one",
-		     pool->ready_fd, pool->sockets[pool->ready_fd - 3], 2 + pool->n_sockets);
+		config_verify_fail(
+		    verify, "ready",
+		    "fd:%d is the descriptor of '%s'; the sockets have 3 to %zu, so take a higher "
+		    "one",
+		    pool->ready_fd, pool->sockets[pool->ready_fd - 3], 2 + pool->n_sockets);
 	else if (pool->ready == READY_FD && pool->ready_fd >= 3 &&
 		 (size_t)pool->ready_fd < 3 + pool->n_sockets + pool->fd_store_max)
-		fail(verify, "ready",
-		     "fd:%d may be the descriptor of something that is kept (fd_store_max = %u): "
-		     "these follow the sockets, up to %zu, so take a higher one",
-		     pool->ready_fd, pool->fd_store_max, 2 + pool->n_sockets + pool->fd_store_max);
+		config_verify_fail(
+		    verify, "ready",
+		    "fd:%d may be the descriptor of something that is kept (fd_store_max = %u): "
+		    "these follow the sockets, up to %zu, so take a higher one",
+		    pool->ready_fd, pool->fd_store_max, 2 + pool->n_sockets + pool->fd_store_max);
 	if (pool->ready == READY_DELAY && pool->handoff == HANDOFF_CHANNEL)
-		fail(verify, "ready",
-		     "with handoff = channel a worker gets its sockets once it is ready, which a "
-		     "delay cannot tell: use notify, fd or exec");
+		config_verify_fail(
+		    verify, "ready",
+		    "with handoff = channel a worker gets its sockets once it is ready, which a "
+		    "delay cannot tell: use notify, fd or exec");
 	if (pool->ready == READY_DELAY && pool->ready_delay > 0 &&
 	    pool->ready_delay >= pool->start_timeout)
-		fail(verify, "ready", "a worker would be ready after %s, but start_timeout is %s",
-		     DURATION_TEXT(pool->ready_delay), DURATION_TEXT(pool->start_timeout));
+		config_verify_fail(
+		    verify, "ready", "a worker would be ready after %s, but start_timeout is %s",
+		    DURATION_TEXT(pool->ready_delay), DURATION_TEXT(pool->start_timeout));
 }
 
 static void verify_shim(const struct config_verify_pool *verify)
 {
 	if (verify->pool->bind_shim && verify->pool->n_sockets == 0)
-		fail(verify, "bind_shim",
-		     "there are no sockets that a worker could bind; list them in the key sockets");
+		config_verify_fail(
+		    verify, "bind_shim",
+		    "there are no sockets that a worker could bind; list them in the key sockets");
 	if (verify->pool->bind_shim && verify->pool->handoff == HANDOFF_CHANNEL)
-		fail(verify, "bind_shim",
-		     "a server that binds its addresses itself has its sockets from the start: "
-		     "that goes with handoff = inherit only");
+		config_verify_fail(
+		    verify, "bind_shim",
+		    "a server that binds its addresses itself has its sockets from the start: "
+		    "that goes with handoff = inherit only");
 }
 
 static void verify_compat(const struct config_verify_pool *verify)
@@ -141,20 +146,23 @@ static void verify_compat(const struct config_verify_pool *verify)
 	cleanup_buf struct buf text = {.data = NULL};
 
 	if (pool->ready == READY_EINHORN && (pool->compat & COMPAT_EINHORN) == 0)
-		fail(verify, "ready",
-		     "einhorn: a worker has no socket for that without compat = einhorn");
+		config_verify_fail(
+		    verify, "ready",
+		    "einhorn: a worker has no socket for that without compat = einhorn");
 	if ((pool->compat & COMPAT_S6) != 0 &&
 	    (pool->ready != READY_FD || pool->ready_fd != pool->compat_s6_fd))
-		fail(verify, "compat", "s6:%d means ready = fd:%d, and there is another ready",
-		     pool->compat_s6_fd, pool->compat_s6_fd);
+		config_verify_fail(verify, "compat",
+				   "s6:%d means ready = fd:%d, and there is another ready",
+				   pool->compat_s6_fd, pool->compat_s6_fd);
 	if (!is_written(verify->section, "drain_signal") &&
 	    *config_compat_disagree(pool, &text) != '\0')
-		fail(verify, "compat", "%s: say which in drain_signal", text.data);
+		config_verify_fail(verify, "compat", "%s: say which in drain_signal", text.data);
 	if ((pool->compat & (COMPAT_SERVER_STARTER | COMPAT_EINHORN | COMPAT_NGINX)) != 0 &&
 	    pool->handoff == HANDOFF_CHANNEL)
-		fail(verify, "compat",
-		     "such workers are born with their sockets: that goes with handoff = inherit "
-		     "only");
+		config_verify_fail(
+		    verify, "compat",
+		    "such workers are born with their sockets: that goes with handoff = inherit "
+		    "only");
 }
 
 static void verify_times(const struct config_verify_pool *verify)
@@ -163,18 +171,20 @@ static void verify_times(const struct config_verify_pool *verify)
 	usec_t start = usec_add(pool->start_timeout, pool->min_ready);
 
 	if (pool->restart_delay_max < pool->restart_delay && pool->restart_delay_max > 0)
-		fail(verify,
-		     is_written(verify->section, "restart_delay_max") ? "restart_delay_max"
-								      : "restart_delay",
-		     "restart_delay_max (%s) must not be shorter than restart_delay (%s)",
-		     DURATION_TEXT(pool->restart_delay_max), DURATION_TEXT(pool->restart_delay));
+		config_verify_fail(
+		    verify,
+		    is_written(verify->section, "restart_delay_max") ? "restart_delay_max"
+								     : "restart_delay",
+		    "restart_delay_max (%s) must not be shorter than restart_delay (%s)",
+		    DURATION_TEXT(pool->restart_delay_max), DURATION_TEXT(pool->restart_delay));
 	if (pool->progress_timeout < start && pool->progress_timeout > 0)
-		fail(verify,
-		     is_written(verify->section, "progress_timeout") ? "progress_timeout"
-								     : "start_timeout",
-		     "progress_timeout (%s) must not be shorter than start_timeout and min_ready "
-		     "together (%s)",
-		     DURATION_TEXT(pool->progress_timeout), DURATION_TEXT(start));
+		config_verify_fail(
+		    verify,
+		    is_written(verify->section, "progress_timeout") ? "progress_timeout"
+								    : "start_timeout",
+		    "progress_timeout (%s) must not be shorter than start_timeout and min_ready "
+		    "together (%s)",
+		    DURATION_TEXT(pool->progress_timeout), DURATION_TEXT(start));
 }
 
 static unsigned amount_of(const struct amount *amount, unsigned workers, unsigned round)
@@ -209,23 +219,25 @@ static void verify_progress(const struct config_verify_pool *verify)
 	if (pool->workers == 0 || surge == pool->workers)
 		return;
 	if (surge == 0 && pool->max_unavailable.value == 0)
-		fail(verify, key,
-		     "max_surge and max_unavailable are both 0, so no worker could ever be "
-		     "replaced: allow one more of them (max_surge) or one fewer (max_unavailable)");
+		config_verify_fail(
+		    verify, key,
+		    "max_surge and max_unavailable are both 0, so no worker could ever be "
+		    "replaced: allow one more of them (max_surge) or one fewer (max_unavailable)");
 	else if (surge == 0 && config_unavailable(pool, pool->workers) == 0)
-		fail(
+		config_verify_fail(
 		    verify, key,
 		    "%u%% of %u worker%s, rounded down, are none, and max_surge is 0, so no worker "
 		    "could ever be replaced: say a number, 1 or more",
 		    pool->max_unavailable.value, pool->workers, pool->workers == 1 ? "" : "s");
 	else if (config_unavailable(pool, pool->workers) > 0 && pool->progress_timeout <= drain &&
 		 pool->progress_timeout > 0)
-		fail(verify,
-		     is_written(verify->section, "progress_timeout") ? "progress_timeout"
-								     : "drain_timeout",
-		     "progress_timeout (%s) must be longer than a drain (%s) where workers have to "
-		     "go before their successors start (max_unavailable)",
-		     DURATION_TEXT(pool->progress_timeout), DURATION_TEXT(drain));
+		config_verify_fail(
+		    verify,
+		    is_written(verify->section, "progress_timeout") ? "progress_timeout"
+								    : "drain_timeout",
+		    "progress_timeout (%s) must be longer than a drain (%s) where workers have to "
+		    "go before their successors start (max_unavailable)",
+		    DURATION_TEXT(pool->progress_timeout), DURATION_TEXT(drain));
 }
 
 /* What is about canaries means nothing without one. */
@@ -237,7 +249,7 @@ static void verify_canary(const struct config_verify_pool *verify)
 	cleanup_buf struct buf why = {.data = NULL};
 
 	if (pool->workers > 0 && config_explain_canary(pool, &why))
-		fail(verify, "canary", "%s", buf_text(&why));
+		config_verify_fail(verify, "canary", "%s", buf_text(&why));
 	if (verify->problems->errors > 0)
 		return; /* enough to do */
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
@@ -260,19 +272,21 @@ static void verify_numbers(const struct config_verify_pool *verify)
 	if (pool->workers == 0)
 		return;
 	if (pool->max_processes != 0 && pool->max_processes < pool->workers + surge)
-		fail(verify, "max_processes",
-		     "must be at least %u, for %u workers%s and %u more in a rollout (max_surge), "
-		     "but is %u",
-		     pool->workers + surge, pool->workers,
-		     elsewhere(verify, "max_processes", "workers", &where), surge,
-		     pool->max_processes);
+		config_verify_fail(
+		    verify, "max_processes",
+		    "must be at least %u, for %u workers%s and %u more in a rollout (max_surge), "
+		    "but is %u",
+		    pool->workers + surge, pool->workers,
+		    elsewhere(verify, "max_processes", "workers", &where), surge,
+		    pool->max_processes);
 	if (pool->ready_workers.percent || pool->ready_workers.value <= pool->workers ||
 	    pool->workers_auto)
 		return;
-	fail(verify, is_written(verify->section, "ready_workers") ? "ready_workers" : "workers",
-	     "the pool could never count as ready: ready_workers is %u, but workers is %u%s",
-	     pool->ready_workers.value, pool->workers,
-	     elsewhere(verify, "ready_workers", "workers", &too_few));
+	config_verify_fail(
+	    verify, is_written(verify->section, "ready_workers") ? "ready_workers" : "workers",
+	    "the pool could never count as ready: ready_workers is %u, but workers is %u%s",
+	    pool->ready_workers.value, pool->workers,
+	    elsewhere(verify, "ready_workers", "workers", &too_few));
 }
 
 static void verify_pools(const struct config *config, struct config_problems *problems)
@@ -298,9 +312,9 @@ static void verify_pools(const struct config *config, struct config_problems *pr
 		total += verify.pool->workers;
 	}
 	if (n > 0 && total > CONFIG_WORKERS_MAX)
-		fail(&verify, "workers",
-		     "all pools together have %lu workers; at most %d are possible", total,
-		     CONFIG_WORKERS_MAX);
+		config_verify_fail(&verify, "workers",
+				   "all pools together have %lu workers; at most %d are possible",
+				   total, CONFIG_WORKERS_MAX);
 }
 
 void config_verify(const struct config *config, struct config_problems *problems)

@@ -8,23 +8,6 @@
 #include "base/fd.h"
 #include "system/config_internal.h"
 
-static void fail(const struct config_verify_pool *verify, const char *key, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-static void fail(const struct config_verify_pool *verify, const char *key, const char *format, ...)
-{
-	cleanup_buf struct buf text = {.data = NULL};
-	const struct config_entry *entry = config_values_entry(verify->section, key);
-	struct config_place place =
-	    entry->place.file != NULL ? entry->place : verify->section->place;
-	va_list args;
-
-	va_start(args, format);
-	buf_vprintf(&text, format, args);
-	va_end(args);
-	config_problem_add(verify->problems, &place, false, "[%s] %s: %s", verify->section->title,
-			   key, buf_text(&text));
-}
-
 /* ---- the probe socket ---- */
 
 /* "ready", "live": the key that makes a worker be asked. */
@@ -38,10 +21,11 @@ static void verify_tcp(const struct config_verify_pool *verify, const char *key,
 		       const struct probe_spec *probe)
 {
 	if (probe->kind == PROBE_KIND_TCP)
-		fail(verify, key,
-		     "tcp would prove nothing: the probe socket takes connections before the "
-		     "worker does anything; use http:/PATH or grpc, or say in probe_address where "
-		     "the server listens by itself");
+		config_verify_fail(
+		    verify, key,
+		    "tcp would prove nothing: the probe socket takes connections before the "
+		    "worker does anything; use http:/PATH or grpc, or say in probe_address where "
+		    "the server listens by itself");
 }
 
 static void verify_socket(const struct config_verify_pool *verify)
@@ -50,18 +34,21 @@ static void verify_socket(const struct config_verify_pool *verify)
 	int number = 3 + (pool->handoff == HANDOFF_INHERIT ? (int)pool->n_sockets : 0);
 
 	if (pool->bind_shim)
-		fail(verify, asked_by(pool),
-		     "a server that binds its addresses itself (bind_shim) does not serve on the "
-		     "probe socket: say in probe_address where it can be asked, or use exec");
+		config_verify_fail(
+		    verify, asked_by(pool),
+		    "a server that binds its addresses itself (bind_shim) does not serve on the "
+		    "probe socket: say in probe_address where it can be asked, or use exec");
 	verify_tcp(verify, "ready", &pool->ready_probe);
 	verify_tcp(verify, "live", &pool->live);
 	for (size_t i = 0; i < pool->n_sockets; i++)
 		if (strcmp(pool->sockets[i], "probe") == 0)
-			fail(verify, "sockets",
-			     "'probe' is the name of the worker's probe socket: call it otherwise");
+			config_verify_fail(
+			    verify, "sockets",
+			    "'probe' is the name of the worker's probe socket: call it otherwise");
 	if (pool->ready == READY_FD && pool->ready_fd == number)
-		fail(verify, "ready",
-		     "fd:%d is the descriptor of the probe socket; take a higher one", number);
+		config_verify_fail(verify, "ready",
+				   "fd:%d is the descriptor of the probe socket; take a higher one",
+				   number);
 }
 
 /* ---- probe_address ---- */
@@ -127,17 +114,19 @@ static bool verify_slot(const struct config_verify_pool *verify, uint32_t slot)
 	socklen_t len;
 
 	if (config_probe_address(verify->pool->probe_address, &who, &address, &len, &why) < 0) {
-		fail(verify, "probe_address", "for slot %u: %s", slot, buf_text(&why));
+		config_verify_fail(verify, "probe_address", "for slot %u: %s", slot,
+				   buf_text(&why));
 		return false;
 	}
 	for (size_t i = 0; i < verify->config->n_sockets; i++)
 		if (is_socket_at(&verify->config->sockets[i], slot, &address)) {
-			fail(verify, "probe_address",
-			     "%s is [socket:%s], where others may answer; leave it out to ask "
-			     "each worker over a probe socket of its own, or give each a port of "
-			     "its "
-			     "own (%%n)",
-			     verify->pool->probe_address, verify->config->sockets[i].name);
+			config_verify_fail(
+			    verify, "probe_address",
+			    "%s is [socket:%s], where others may answer; leave it out to ask "
+			    "each worker over a probe socket of its own, or give each a port of "
+			    "its "
+			    "own (%%n)",
+			    verify->pool->probe_address, verify->config->sockets[i].name);
 			return false;
 		}
 	return true;
@@ -156,11 +145,12 @@ static void verify_address(const struct config_verify_pool *verify)
 	const struct pool_spec *pool = verify->pool;
 
 	if ((pool->workers > 1 || pool->workers_auto) && !has_slot(pool->probe_address)) {
-		fail(verify, "probe_address",
-		     "%s is the same for all workers, so any of them might answer: put %%n, the "
-		     "slot, into it, or leave it out to ask each worker over a probe socket of its "
-		     "own",
-		     pool->probe_address);
+		config_verify_fail(
+		    verify, "probe_address",
+		    "%s is the same for all workers, so any of them might answer: put %%n, the "
+		    "slot, into it, or leave it out to ask each worker over a probe socket of its "
+		    "own",
+		    pool->probe_address);
 		return;
 	}
 	for (uint32_t slot = 0; slot < pool->workers && verify_slot(verify, slot); slot++)
@@ -174,8 +164,9 @@ void config_verify_probe(const struct config_verify_pool *verify)
 	if (verify->pool->probe_address == NULL)
 		return;
 	if (!config_asks_server(verify->pool))
-		fail(verify, "probe_address",
-		     "nothing is asked there: neither ready nor live is tcp, http or grpc");
+		config_verify_fail(
+		    verify, "probe_address",
+		    "nothing is asked there: neither ready nor live is tcp, http or grpc");
 	else
 		verify_address(verify);
 }
