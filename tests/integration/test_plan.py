@@ -223,6 +223,7 @@ def test_what_a_plan_says_is_what_a_reload_does(handover, record_property):
     h.start()
     seen = set()
     with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of an earlier test may linger
         other.bind(("127.0.0.1", edits.taken))
         other.listen()
         for n in range(ROUNDS):
