@@ -62,9 +62,7 @@ class Ports:
                     with socket.socket(family, kind) as probe:
                         if family == socket.AF_INET6:
                             probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                        if kind == socket.SOCK_STREAM:
-                            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                        probe.bind((address, port))
+                        probe.bind((address, port))  # also without SO_REUSEADDR: an earlier test's connections are gone
         except OSError:
             lock.close()
             return False
