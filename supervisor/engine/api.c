@@ -117,6 +117,9 @@ static void get_plan(struct call *call)
 		api_refuse(call, 503, "the instance stops");
 	else if (call->engine->undertaking.start || call->engine->config == NULL)
 		api_refuse(call, 503, "the start is not through: ask again when it is");
+	else if (call->engine->model->transaction.state == TRANSACTION_HELD)
+		api_refuse(call, 503, "a %s is held: promote or abort it first",
+			   wish_kind_name(call->engine->undertaking.kind));
 	else if (wishes_plan(call->engine, take_plan, &body) < 0)
 		api_refuse(call, 503, "a %s runs: ask again when it is through",
 			   wish_kind_name(call->engine->undertaking.kind));

@@ -109,7 +109,10 @@ static int rollback_pool(struct engine *engine, uint32_t p)
 		return prepare_refuse(&engine->undertaking, r, "pool %s: %s", runtime->name,
 				      why.len > 0 ? why.data : strerror(-r));
 	rollback_remark(engine, kept);
-	return prepare_roll(engine, p, kept->spec, END_RELOAD);
+	r = prepare_roll(engine, p, kept->spec, END_RELOAD);
+	/* it has proved itself, and whoever goes back cannot wait for a judgement */
+	engine->undertaking.changes[p].params.canary = 0;
+	return r;
 }
 
 static int rollback_refuse(struct engine *engine, const struct wish *wish)

@@ -61,6 +61,22 @@ def test_promoted_and_aborted_under_load(handover):
     assert {call(port, "info")["version"] for _ in range(8)} == {"3"}
 
 
+def test_the_way_back_is_not_judged(handover):
+    """It has served before, and whoever goes back is in a hurry. While a reload is held, nothing is planned."""
+    h = handover()
+    h.pool("api", steps("exit-on:TERM:0", "ready"), workers=3, canary=1, canary_time="1h", canary_hold="yes")
+    h.start()
+    h.pool("api", steps("exit-on:TERM:0", "ready", "sleep:1"), canary_time=0)
+    h.write()
+    assert h.reload()[1]["result"] == "held"
+    done = h.cli("plan")
+    assert (done.returncode, done.stderr) == (1, "handover: a reload is held: promote or abort it first\n")
+    assert h.cli("promote").returncode == 0
+    done = h.cli("rollback")
+    assert done.returncode == 0 and "rollback 3 committed: pool api: generation 3 serves with 3 workers" in done.stderr + done.stdout
+    assert h.count_log("canary of generation 3") == 0
+
+
 def test_what_is_said_of_it_meanwhile(handover):
     h = handover()
     old, canary = held(h)
