@@ -111,7 +111,7 @@ class Soak:
         problems = list(self.wrong)
         problems += [self._tell_failure(request) for request in failed]
         problems += [f"unexplained: {event['time']} {event['message']}" for event in unexplained]
-        problems += soak_figures.compare_rests(before, after)
+        problems += soak_figures.compare_rests(before, after, len(soak_service.POOLS))
         if not requests or any(not any(r.pool == pool and r.outcome == "answered" for r in requests) for pool in printed):
             problems.append("a load client had no answer at all")
         self._print(requests, steady_until, before, after)
