@@ -109,6 +109,7 @@ int config_build_section(const struct config_section *section, void *object,
 int config_build_items(struct config_section *section, const void *object)
 {
 	const struct key *key;
+	char *fitting;
 	size_t i;
 
 	section->items = calloc(keys_count(), sizeof(*section->items));
@@ -122,6 +123,10 @@ int config_build_items(struct config_section *section, const void *object)
 			continue;
 		buf_add(&value, "", 0);
 		key->type->show(key, object, &value);
+		/* to its size: there are many, and configurations of former versions are kept */
+		fitting = value.data != NULL ? realloc(value.data, value.len + 1) : NULL;
+		if (fitting != NULL)
+			value.data = fitting;
 		section->items[section->n_items++] = (struct config_item){
 		    .key = key->info.name, .value = value.data, .effect = key->info.effect};
 		if (value.cut || value.data == NULL)

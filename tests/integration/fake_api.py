@@ -54,6 +54,7 @@ class Stream:
         self.kind, self.code = kind, code
         self.items, self.changed = [], threading.Condition()
         self.client_gone = threading.Event()
+        self.begun = threading.Event()  # the first of them has gone out
 
     def push(self, *objects):
         for item in objects:
@@ -79,6 +80,8 @@ class Stream:
         return self.push_bytes(False)
 
     def get(self, index):
+        if index > 0:
+            self.begun.set()
         with self.changed:
             if len(self.items) > index or self.changed.wait_for(lambda: len(self.items) > index, 0.05):
                 return self.items[index]

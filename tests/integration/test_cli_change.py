@@ -311,7 +311,7 @@ def test_dumb_terminals_get_plain_lines(api):
 def test_ctrl_c_on_a_terminal_cleans_up(api):
     stream = Stream().push(LIFE[1])
     api.routes["POST", "/v1/reload"] = stream
-    api.routes["GET", "/v1/status"] = lambda _: rolling(1)
+    api.routes["GET", "/v1/status"] = lambda _: rolling(1 if stream.begun.wait(15) else 0)  # the reload is answered first
     with Terminal([HANDOVER, "-c", api.socket, "reload"], environment(), columns=200) as terminal:
         terminal.wait_for("1/4 ready")
         terminal.type(b"\x03")
