@@ -83,6 +83,13 @@ struct engine_socket {
 	bool moved;	       /* given to somebody who goes on without us: the same */
 	uint64_t given;	       /* how often, over sockets.sock */
 	char *given_to;	       /* last, in words; NULL: to nobody */
+	bool reuseport;	       /* one of several at its address: see steering.h */
+	bool grouped;	       /* listens, and is one of those that the kernel chooses from */
+	uint32_t group_index;  /* ... its place among them */
+	bool served;	       /* ... by a worker that serves */
+	bool steered_to;       /* ... and gets new connections */
+	bool steering_due;     /* its place has changed */
+	bool order_lost;       /* the places are not known any more */
 	int ipv6_only;	       /* what cannot be changed on an open socket */
 	bool freebind;
 	unsigned mended; /* how often a worker had shut it down */
@@ -93,7 +100,7 @@ struct engine_socket {
 	usec_t file_restored_at;
 };
 
-/* The sockets of one section with `%n`, by slot. */
+/* The sockets of one section with `%n` or reuseport, by slot. */
 struct slot_sockets {
 	struct slot_sockets *next;
 	unsigned refs;	/* versions, and 1 while it is in the list */
@@ -166,16 +173,21 @@ struct proc {
 	struct channel *channel;    /* NULL: it has not connected */
 	bool ready_waits;	    /* it is ready, but for its channel */
 	bool answers;		    /* it says when it has taken sockets that it was sent */
-	bool asked;		    /* has not said so of the last ones */
-	bool both;		    /* they are those of its version and of the transaction's */
-	uint64_t set;		    /* their number; 0: it was sent none */
-	struct launch *launch;	    /* its start is on its way: see launch.h */
-	int probe_fd;		    /* the file of its probe socket; -1: it has none */
-	struct probe *probe;	    /* it starts, and is asked whether it is ready */
-	struct live *live;	    /* it serves, and is asked whether it is well */
-	unsigned live_failures;	    /* that ended it */
-	char *probe_failure;	    /* how it failed the last probe; NULL: it did not */
-	struct ack *ack;	    /* compat = einhorn: its socket for that */
+	bool waits_to_drain;	    /* it is told later, when nobody waits in its slot's queue */
+	int waiting_signal, waiting_value; /* ... with this */
+	enum end_reason waiting_reason;
+	usec_t waiting_since;
+	unsigned waiting_empty; /* ... looks in a row that found nobody */
+	bool asked;		/* has not said so of the last ones */
+	bool both;		/* they are those of its version and of the transaction's */
+	uint64_t set;		/* their number; 0: it was sent none */
+	struct launch *launch;	/* its start is on its way: see launch.h */
+	int probe_fd;		/* the file of its probe socket; -1: it has none */
+	struct probe *probe;	/* it starts, and is asked whether it is ready */
+	struct live *live;	/* it serves, and is asked whether it is well */
+	unsigned live_failures; /* that ended it */
+	char *probe_failure;	/* how it failed the last probe; NULL: it did not */
+	struct ack *ack;	/* compat = einhorn: its socket for that */
 	struct output *output;
 	struct worker_cgroup *cgroup; /* NULL: none of its own */
 	char *status;		      /* STATUS=, NULL: never said */
@@ -339,13 +351,15 @@ struct engine {
 	struct event *watch_event;
 	int stores_fd; /* epoll of fd_store_watch_new() */
 	struct event *stores_event;
-	struct event *quiesce_event; /* looks at the queues during a stop */
-	unsigned quiesce_empty;	     /* looks in a row that found all queues empty */
-	struct event *closing_event; /* sockets that were taken out of the configuration */
-	struct event *mend_event;    /* sockets that could not be mended at once */
-	struct files *files;	     /* what watches those of Unix sockets */
-	struct event *timer;	     /* the model's deadline */
-	unsigned late_turns;	     /* that it has waited, see run_time() */
+	struct event *quiesce_event;  /* looks at the queues during a stop */
+	unsigned quiesce_empty;	      /* looks in a row that found all queues empty */
+	struct event *closing_event;  /* sockets that were taken out of the configuration */
+	struct event *steering_event; /* workers that wait to drain */
+	unsigned grouped;	      /* sockets of reuseport that listen */
+	struct event *mend_event;     /* sockets that could not be mended at once */
+	struct files *files;	      /* what watches those of Unix sockets */
+	struct event *timer;	      /* the model's deadline */
+	unsigned late_turns;	      /* that it has waited, see run_time() */
 	struct event *signals[8];
 	size_t n_signals;
 	int child_fd;		   /* tells of SIGCHLD */

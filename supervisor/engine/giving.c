@@ -147,6 +147,13 @@ static struct engine_socket *giving_find(const struct giving *giving, const stru
 		giving_refuse_name(giving, name);
 		return NULL;
 	}
+	if (socket->reuseport) {
+		giving_refuse(giving,
+			      "socket %s of instance %s has reuseport = yes: only its own workers "
+			      "are given these, others could not be told which one is theirs",
+			      socket->name, giving->engine->name);
+		return NULL;
+	}
 	if (socket->slots != NULL && strchr(name, '/') == NULL) {
 		giving_refuse(giving, "there is a socket '%s' for each slot: say which, as in %s/0",
 			      name, name);

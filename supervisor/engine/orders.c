@@ -17,6 +17,7 @@
 #include "engine/proc.h"
 #include "engine/reloads.h"
 #include "engine/sockets.h"
+#include "engine/steering.h"
 #include "engine/stores.h"
 #include "engine/versions.h"
 #include "engine/wishes.h"
@@ -266,7 +267,8 @@ static void orders_state(struct engine *engine, const struct order *order)
 		break;
 	case WORKER_DRAINING:
 		orders_draining(engine, proc, order);
-		channel_drain(proc, order->reason, order->usec);
+		if (!steering_holds_drain(proc, order))
+			channel_drain(proc, order->reason, order->usec);
 		break;
 	case WORKER_DUMPING:
 		orders_dumping(engine, proc, order);
@@ -372,7 +374,11 @@ static void orders_lame_duck(struct engine *engine, const struct order *order)
 static void orders_signal(struct engine *engine, const struct order *order)
 {
 	struct proc *proc = engine_find_proc(engine, &order->worker);
-	int r = proc != NULL ? proc_signal(proc, order->sig, order->value) : 0;
+	int r;
+
+	if (proc != NULL && steering_holds_signal(proc, order))
+		return;
+	r = proc != NULL ? proc_signal(proc, order->sig, order->value) : 0;
 
 	if (r < 0 && r != -ESRCH)
 		log_warning("%s: cannot send %s: %s; it is killed at the end of its budget",
@@ -447,6 +453,7 @@ void orders_execute(struct engine *engine, const struct order *order)
 		break;
 	case ORDER_STATE:
 		orders_state(engine, order);
+		steering_update(engine);
 		break;
 	case ORDER_SLOT_WAITS:
 		orders_slot_waits(engine, order);

@@ -26,6 +26,7 @@
 #include "engine/rundir.h"
 #include "engine/signals.h"
 #include "engine/sockets.h"
+#include "engine/steering.h"
 #include "engine/stores.h"
 #include "engine/taking.h"
 #include "engine/versions.h"
@@ -115,14 +116,14 @@ static void run_raise_limit(struct engine *engine)
 
 static int run_make_events(struct engine *engine)
 {
-	struct event **timers[] = {&engine->timer,	   &engine->slice,
-				   &engine->patience,	   &engine->sweep,
-				   &engine->quiesce_event, &engine->closing_event,
-				   &engine->mend_event,	   &engine->taking_timer};
+	struct event **timers[] = {
+	    &engine->timer,	 &engine->slice,	 &engine->patience,
+	    &engine->sweep,	 &engine->quiesce_event, &engine->closing_event,
+	    &engine->mend_event, &engine->taking_timer,	 &engine->steering_event};
 	event_callback_fn const callbacks[] = {
 	    run_time,		launch_slice,	      launch_lose_patience,
 	    orphans_sweep,	sockets_quiesce_look, sockets_close_removed,
-	    sockets_mend_again, takings_done};
+	    sockets_mend_again, takings_done,	      steering_look};
 
 	memory_new();
 	engine->base = event_base_new();
@@ -247,9 +248,10 @@ static void run_free_pools(struct engine *engine)
 
 static void run_free_events(struct engine *engine)
 {
-	struct event *timers[] = {engine->timer,      engine->slice,	     engine->patience,
-				  engine->sweep,      engine->quiesce_event, engine->closing_event,
-				  engine->mend_event, engine->taking_timer};
+	struct event *timers[] = {
+	    engine->timer,	engine->slice,	       engine->patience,
+	    engine->sweep,	engine->quiesce_event, engine->closing_event,
+	    engine->mend_event, engine->taking_timer,  engine->steering_event};
 
 	for (size_t n = 0; n < ARRAY_LEN(timers); n++)
 		if (timers[n] != NULL)

@@ -10,6 +10,7 @@
 #include "engine/events.h"
 #include "engine/giving.h"
 #include "engine/manager.h"
+#include "engine/steering.h"
 #include "engine/taking.h"
 
 /* ---- identity ---- */
@@ -20,10 +21,12 @@ char *sockets_identity(const struct socket_spec *spec)
 	int r = -1;
 
 	if (spec->per_slot)
-		return strdup(spec->listen);
+		return strdup(spec->listen); /* no address yet */
 	switch (spec->kind) {
 	case SOCKET_TCP:
-		r = asprintf(&text, "tcp %s %u", spec->host, spec->port);
+		r = spec->reuseport
+			? asprintf(&text, "tcp %s %u slot %u", spec->host, spec->port, spec->slot)
+			: asprintf(&text, "tcp %s %u", spec->host, spec->port);
 		break;
 	case SOCKET_UDP:
 		r = asprintf(&text, "udp %s %u", spec->host, spec->port);
@@ -90,7 +93,7 @@ bool sockets_get(struct engine *engine, const struct socket_spec *spec,
 {
 	struct version_socket socket = {.shared = NULL};
 
-	if (spec->per_slot)
+	if (config_has_slots(spec))
 		socket.slots = slots_find(engine, spec);
 	else
 		socket.shared = sockets_find(engine, spec);
@@ -150,6 +153,7 @@ static struct listener_spec sockets_listener_spec(const struct socket_spec *spec
 	    .ipv6_only = spec->ipv6_only,
 	    .reuseaddr = spec->reuseaddr,
 	    .freebind = spec->freebind,
+	    .reuseport = spec->reuseport,
 	    .receive_buffer = spec->receive_buffer,
 	    .send_buffer = spec->send_buffer,
 	};
@@ -211,6 +215,7 @@ int sockets_open_one(struct engine *engine, const struct socket_spec *spec, stru
 	    identity != NULL && !dry ? sockets_revive(engine, identity) : NULL;
 	struct listener_spec listener = sockets_listener_spec(spec);
 	cleanup_free char *error = NULL;
+	struct engine_socket **link;
 	int r;
 
 	if (socket != NULL) {
@@ -230,7 +235,9 @@ int sockets_open_one(struct engine *engine, const struct socket_spec *spec, stru
 	    .fresh = true,
 	    .ipv6_only = spec->ipv6_only,
 	    .freebind = spec->freebind,
+	    .reuseport = spec->reuseport,
 	};
+	listener.more = spec->reuseport && steering_has(engine, &listener);
 	if (socket->name == NULL || socket->identity == NULL)
 		r = -ENOMEM;
 	else if (spec->kind == SOCKET_SYSTEMD)
@@ -238,6 +245,8 @@ int sockets_open_one(struct engine *engine, const struct socket_spec *spec, stru
 	else if (spec->kind == SOCKET_HANDOVER)
 		r = dry ? taking_try(engine, spec, &error)
 			: sockets_open_taken(engine, spec, socket, &error);
+	else if (spec->reuseport)
+		r = -ENOENT; /* never kept for us */
 	else
 		r = sockets_take_back(engine, &listener, socket, &error);
 	if (r == -ENOENT && spec->kind != SOCKET_SYSTEMD && spec->kind != SOCKET_HANDOVER)
@@ -251,8 +260,10 @@ int sockets_open_one(struct engine *engine, const struct socket_spec *spec, stru
 		sockets_unref(socket);
 		return r;
 	}
-	socket->next = engine->sockets;
-	engine->sockets = socket;
+	link = steering_place(engine, socket);
+	socket->next = *link;
+	*link = socket;
+	steering_joins(engine, socket);
 	*ret_socket = socket;
 	return 0;
 }
@@ -272,6 +283,27 @@ int sockets_check_kept(const struct engine_socket *socket, const struct socket_s
 		   "of the instance",
 		   spec->name, key);
 	return -EBUSY;
+}
+
+static int sockets_check_reuseport(struct engine *engine, const struct socket_spec *spec,
+				   struct buf *why)
+{
+	const struct listener_spec listener = sockets_listener_spec(spec);
+
+	if (spec->kind != SOCKET_TCP || spec->per_slot)
+		return 0;
+	for (struct engine_socket *socket = engine->sockets; socket != NULL;
+	     socket = socket->next) {
+		if (socket->closing || socket->reuseport == spec->reuseport ||
+		    !listener_is_at(&socket->listener, &listener))
+			continue;
+		buf_printf(why,
+			   "socket %s: 'reuseport' cannot be changed while the socket is open; it "
+			   "takes a restart of the instance",
+			   spec->name);
+		return -EBUSY;
+	}
+	return 0;
 }
 
 bool sockets_is_wanted(const struct pool_spec *only, const char *name)
@@ -295,7 +327,10 @@ int sockets_open(struct engine *engine, const struct config *config, const struc
 
 		if (!sockets_is_wanted(only, spec->name))
 			continue;
-		if (spec->per_slot) {
+		r = sockets_check_reuseport(engine, spec, why);
+		if (r < 0)
+			break;
+		if (config_has_slots(spec)) {
 			r = slots_open(engine, spec,
 				       only != NULL ? only->workers
 						    : config_socket_count(config, spec),
@@ -341,14 +376,16 @@ void sockets_undo(struct engine *engine)
 			sockets_begin_close(engine, socket, "is not wanted after all");
 			continue;
 		}
+		steering_leaves(engine, socket);
 		sockets_end(engine, socket);
 		sockets_drop(engine, socket);
 	}
 	slots_sweep(engine);
+	steering_update(engine);
 	sockets_wait_for_workers(engine);
 }
 
-static bool sockets_is_used(const struct engine *engine, const struct engine_socket *socket)
+bool sockets_is_used(const struct engine *engine, const struct engine_socket *socket)
 {
 	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
 		const struct version *version = engine->pools[p].current;
@@ -371,9 +408,9 @@ const struct socket_spec *sockets_spec_of(const struct config *config,
 	for (size_t n = 0; config != NULL && n < config->n_sockets; n++) {
 		const struct socket_spec *spec = &config->sockets[n];
 
-		if (socket->slots != NULL
-			? spec->per_slot && strcmp(spec->listen, socket->slots->identity) == 0
-			: sockets_is_meant(socket, spec))
+		if (socket->slots != NULL ? config_has_slots(spec) &&
+						strcmp(spec->listen, socket->slots->identity) == 0
+					  : sockets_is_meant(socket, spec))
 			return spec;
 	}
 	return NULL;
@@ -474,6 +511,7 @@ void sockets_commit(struct engine *engine, const struct config *config)
 		socket->fresh = socket->revived = socket->told = false;
 	}
 	slots_sweep(engine);
+	steering_update(engine);
 	if (engine->undertaking.start)
 		sockets_forget_passed(engine);
 	manager_changed(engine);

@@ -113,6 +113,9 @@ int sockets_check_kept(const struct engine_socket *socket, const struct socket_s
 		       struct buf *why);
 void sockets_unref(struct engine_socket *socket);
 
+/* For steering.c: does a pool that stays have it? */
+bool sockets_is_used(const struct engine *engine, const struct engine_socket *socket);
+
 /* ---- sockets_slots.c, for sockets.c ---- */
 
 /* Those of the first n slots are open, or opened now (strict: none may be another section's). */

@@ -5,6 +5,7 @@
 #include "engine/giving.h"
 #include "engine/proc.h"
 #include "engine/sockets.h"
+#include "engine/steering.h"
 
 /* A removed socket's old workers drain already; its last clients get this long to be accepted. */
 #define SOCKETS_CLOSE_AFTER (250 * USEC_PER_MSEC)
@@ -19,7 +20,8 @@ void sockets_refuse_one(struct engine *engine, struct engine_socket *socket)
 	socket->fresh = socket->revived = socket->told = false;
 	socket->closing = true;
 	socket->closing_since = clock_now();
-	listener_refuse(&socket->listener);
+	if (!steering_refuse(engine, socket))
+		listener_refuse(&socket->listener);
 	engine_arm(engine->closing_event, SOCKETS_CLOSE_AFTER);
 }
 
@@ -67,9 +69,11 @@ void sockets_close_removed(evutil_socket_t fd, short what, void *arg)
 			log_warning("socket %s: %s has not said that it has let go of it; shutting "
 				    "it down all the same",
 				    socket->name, PROC_TEXT(holder));
+		steering_leaves(engine, socket);
 		listener_shutdown(&socket->listener);
 		sockets_drop(engine, socket);
 	}
+	steering_update(engine);
 	if (again)
 		engine_arm(engine->closing_event, SOCKETS_CLOSE_AFTER);
 }

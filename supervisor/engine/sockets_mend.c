@@ -8,6 +8,7 @@
 #include "engine/manager.h"
 #include "engine/proc.h"
 #include "engine/sockets.h"
+#include "engine/steering.h"
 #include "engine/taking.h"
 
 /* One that is shut down again within this time is mended once a second, not in a busy loop. */
@@ -124,7 +125,10 @@ static void sockets_mend(struct engine *engine, struct engine_socket *socket)
 	listener_describe(&socket->listener, text, sizeof(text));
 	if (socket->listener.path != NULL)
 		sockets_unwatch(engine, socket);
+	steering_lost_some(engine, socket);
 	r = listener_mend(&socket->listener, &replaced);
+	if (r == 0)
+		steering_joins(engine, socket);
 	if (r < 0) {
 		events_tell(engine,
 			    HAPPENING("socket-dead", LOG_LEVEL_ERROR, .reason = socket->name),
@@ -146,6 +150,7 @@ static void sockets_mend(struct engine *engine, struct engine_socket *socket)
 		if (replaced)
 			sockets_replaced(engine, socket, "a socket that was shut down");
 	}
+	steering_update(engine);
 	buf_free(&suspect);
 }
 

@@ -1,5 +1,5 @@
-/* sockets_slots.c - sockets with `%n` in listen: one for each slot. It outlives the slot's workers:
- * predecessor and successor share it, and its queue. */
+/* sockets_slots.c - sockets with `%n` in listen, or reuseport: one for each slot. It outlives the
+ * slot's workers: predecessor and successor share it, and its queue. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,8 +171,10 @@ int slots_open(struct engine *engine, const struct socket_spec *spec, uint32_t n
 		slots = slots_new(engine, spec);
 	if (slots == NULL || slots_grow(slots, n) < 0)
 		return -ENOMEM;
-	/* from the last to the first, so that the instance's list has them in order */
-	for (uint32_t slot = n; r == 0 && slot-- > 0;) {
+	/* from the last to the first, so that the instance's list has them in order; those at one
+	 * address have it all the same, and the last ones must be those that go first */
+	for (uint32_t i = 0; r == 0 && i < n; i++) {
+		uint32_t slot = spec->reuseport ? i : n - 1 - i;
 		const struct engine_socket *socket = slots->list[slot];
 
 		r = socket != NULL && !socket->closing
@@ -201,7 +203,7 @@ int sockets_open_slots(struct engine *engine, const struct version *version, uin
 void slots_assign(struct engine *engine, const struct config *config)
 {
 	for (size_t n = 0; n < config->n_sockets; n++) {
-		bool per_slot = config->sockets[n].per_slot;
+		bool per_slot = config_has_slots(&config->sockets[n]);
 		struct slot_sockets *slots =
 		    per_slot ? slots_find(engine, &config->sockets[n]) : NULL;
 		struct engine_socket *shared =

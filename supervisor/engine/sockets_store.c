@@ -174,8 +174,10 @@ bool sockets_store(struct engine *engine)
 	if (!systemd_is_manager_present())
 		return false;
 	for (struct engine_socket *socket = engine->sockets; socket != NULL; socket = socket->next)
-		if (!socket->passed && !socket->taken && !socket->closing && !socket->fresh &&
-		    socket->stored == NULL && store_one(engine, socket) == -EAGAIN)
+		/* reuseport: their order, which steering needs, would not be known afterwards */
+		if (!socket->passed && !socket->taken && !socket->reuseport && !socket->closing &&
+		    !socket->fresh && socket->stored == NULL &&
+		    store_one(engine, socket) == -EAGAIN)
 			again = true;
 	return again;
 }

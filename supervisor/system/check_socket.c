@@ -203,7 +203,7 @@ static void check_one(const struct check *check, const struct socket_spec *spec)
 
 void check_socket(const struct check *check, const struct socket_spec *spec)
 {
-	uint32_t n = config_socket_count(check->config, spec);
+	uint32_t n = spec->per_slot ? config_socket_count(check->config, spec) : 1;
 	bool warned = !check->context->advise;
 	struct socket_spec at;
 

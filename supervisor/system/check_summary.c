@@ -37,7 +37,9 @@ static void summarize_socket(const struct config *config, const struct socket_sp
 	uint32_t n = config_socket_count(config, spec);
 
 	buf_printf(out, "socket %s: %s", spec->name, spec->listen);
-	if (spec->per_slot && n > 1)
+	if (spec->reuseport)
+		buf_printf(out, ", a socket there for each of %u slots (reuseport)", n);
+	else if (spec->per_slot && n > 1)
 		buf_printf(out, ", for slots 0 to %u", n - 1);
 	else if (spec->per_slot)
 		buf_add_str(out, n == 1 ? ", for slot 0" : ", for no slot");

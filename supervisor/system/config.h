@@ -56,6 +56,8 @@ struct socket_spec {
 	int ipv6_only;	     /* -1 not set (kernel's default), 0, 1 */
 	bool reuseaddr;	     /* default yes */
 	bool freebind;	     /* default no */
+	bool reuseport;	     /* TCP: a socket for each slot, all at this address; default no */
+	uint32_t slot;	     /* of what config_socket_at() returns: whose it is */
 	uint64_t receive_buffer, send_buffer; /* bytes, 0 = kernel's default */
 };
 
@@ -264,16 +266,19 @@ unsigned config_canary(const struct pool_spec *pool, unsigned workers);
 const struct pool_spec *config_find_pool(const struct config *config, const char *name);
 const struct socket_spec *config_find_socket(const struct config *config, const char *name);
 
+/* Has each slot its own: `%n` in listen, or reuseport? */
+bool config_has_slots(const struct socket_spec *spec);
 /*
- * The address that a socket with `%n` has for a slot: a copy of spec with host, port and path of
- * its own (config_socket_at_free()); the rest is still that of spec. 0, or -errno with a sentence
+ * The address that a socket of config_has_slots() has for a slot: a copy of spec with host, port
+ * and path of its own (config_socket_at_free()); the rest is still that of spec. 0, or -errno with
+ * a sentence
  * ("slot 12: ...") where the result is no address.
  */
 int config_socket_at(const struct socket_spec *spec, uint32_t slot, struct socket_spec *ret_spec,
 		     struct buf *why);
 void config_socket_at_free(struct socket_spec *spec);
-/* How many sockets a section makes: 1, or with `%n` one for each worker of the largest pool that
- * uses it. */
+/* How many sockets a section makes: 1, or of config_has_slots() one for each worker of the largest
+ * pool that uses it. */
 uint32_t config_socket_count(const struct config *config, const struct socket_spec *spec);
 
 /* What a changed value means at a reload. */

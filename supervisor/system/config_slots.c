@@ -85,6 +85,7 @@ int config_socket_at(const struct socket_spec *spec, uint32_t slot, struct socke
 
 	at.host = at.path = NULL;
 	at.per_slot = false;
+	at.slot = slot;
 	r = text != NULL ? config_parse_listen(text, &at, &wrong) : -ENOMEM;
 	if (r < 0) {
 		buf_printf(why, "slot %u: %s", slot,
@@ -116,11 +117,16 @@ const struct pool_spec *config_largest_user(const struct config *config, const c
 	return largest;
 }
 
+bool config_has_slots(const struct socket_spec *spec)
+{
+	return spec->per_slot || spec->reuseport;
+}
+
 uint32_t config_socket_count(const struct config *config, const struct socket_spec *spec)
 {
 	const struct pool_spec *largest = config_largest_user(config, spec->name);
 
-	if (!spec->per_slot)
+	if (!config_has_slots(spec))
 		return 1;
 	return largest != NULL ? largest->workers : 0;
 }

@@ -118,7 +118,7 @@ static bool list_places(const struct config *config, struct config_problems *pro
 	size_t i, size = 1;
 
 	for (i = 0; i < config->n_sockets; i++)
-		size += config_socket_count(config, &config->sockets[i]);
+		size += 1 + config_socket_count(config, &config->sockets[i]);
 	places.list = calloc(size, sizeof(*places.list));
 	if (places.list == NULL)
 		return false;
@@ -243,7 +243,7 @@ static const struct {
     {"backlog", true, true, false, true},    {"mode", false, true, false, false},
     {"owner", false, true, false, false},    {"group", false, true, false, false},
     {"ipv6_only", true, false, true, false}, {"reuseaddr", true, false, true, false},
-    {"freebind", true, false, true, false},
+    {"freebind", true, false, true, false},  {"reuseport", true, true, true, false},
 };
 
 static const char *kind_word(enum socket_kind kind)
@@ -301,6 +301,29 @@ static void verify_keys(const struct socket_spec *spec, const struct config_sect
 	}
 }
 
+/* Of kinds where it would lose what waits, or has no meaning. */
+static void verify_reuseport(const struct socket_spec *spec, const struct config_section *section,
+			     struct config_problems *problems)
+{
+	const struct config_entry *entry = config_values_entry(section, "reuseport");
+	const char *why = NULL;
+
+	if (entry->n == 0 || !spec->reuseport)
+		return;
+	if (spec->kind == SOCKET_UDP)
+		why = "cannot be set on a udp socket: datagrams that wait at a slot that goes "
+		      "would be lost";
+	else if (spec->kind == SOCKET_UNIX)
+		why = "cannot be set on a unix socket: a path leads to one socket; %n in it makes "
+		      "one for each slot";
+	else if (spec->kind == SOCKET_TCP && spec->per_slot)
+		why = "with %n in listen each slot has a socket of its own already; take out one "
+		      "of the two";
+	if (why != NULL)
+		config_problem_add(problems, &entry->place, false, "[%s] reuseport: %s",
+				   section->title, why);
+}
+
 /* It would wait for itself. */
 static void verify_taken(const struct config *config, const struct socket_spec *spec,
 			 struct config_problems *problems)
@@ -339,11 +362,13 @@ void config_verify_sockets(const struct config *config, struct config_problems *
 		spec = &config->sockets[n++];
 		if (spec->host != NULL || spec->path != NULL)
 			verify_keys(spec, config->values->sections[i], problems);
+		if (spec->host != NULL || spec->path != NULL)
+			verify_reuseport(spec, config->values->sections[i], problems);
 		verify_taken(config, spec, problems);
 		if (!is_used(config, spec->name))
 			config_problem_add(problems, &spec->place, true,
 					   "[socket:%s] is used by no pool: %s", spec->name,
-					   spec->per_slot
+					   config_has_slots(spec)
 					       ? "there are no slots, so nothing is opened"
 					       : "clients that connect to it will hang");
 	}

@@ -65,6 +65,8 @@ static const struct key keys[] = {
 	    "bind although old connections are still in TIME-WAIT")},
     {SOCKET(freebind, "freebind", type_yes_no, "yes | no", "no", RESTART,
 	    "bind an address that the host does not have yet")},
+    {SOCKET(reuseport, "reuseport", type_yes_no, "yes | no", "no", RESTART,
+	    "a TCP socket for each slot, all at one address")},
     {SOCKET(receive_buffer, "receive_buffer", type_size, "size", UNSET, NONE,
 	    "receive buffer (SO_RCVBUF)"),
      RANGE("1K", "1G"), DEFAULT("the kernel's")},
@@ -240,11 +242,6 @@ static const struct key keys[] = {
      .info.range = "0 to 255, signal names", DEFAULT("0")},
 };
 
-/* Promised, and not there yet. */
-static const char *const planned[] = {
-    "reuseport",
-};
-
 size_t keys_count(void)
 {
 	return ARRAY_LEN(keys);
@@ -277,16 +274,6 @@ int keys_find(enum key_section section, const char *name)
 		if (keys[i].info.section == section && strcmp(keys[i].info.name, name) == 0)
 			return (int)i;
 	return -1;
-}
-
-static bool is_planned(const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < ARRAY_LEN(planned); i++)
-		if (strcmp(planned[i], name) == 0)
-			return true;
-	return false;
 }
 
 static const char *section_word(enum key_section section)
@@ -333,9 +320,7 @@ void keys_explain_unknown(enum key_section section, const char *name, struct buf
 {
 	const char *elsewhere = find_elsewhere(name), *near = suggest(section, name);
 
-	if (is_planned(name))
-		buf_add_str(out, "is not supported by this version");
-	else if (elsewhere != NULL)
+	if (elsewhere != NULL)
 		buf_printf(out, "is no key of %s, but of %s", section_word(section), elsewhere);
 	else if (near != NULL)
 		buf_printf(out, "unknown key; did you mean '%s'?", near);

@@ -248,6 +248,8 @@ static int set_options(const struct listener_spec *spec, const struct listener *
 		r = set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, v6only);
 	if (r == 0 && spec->reuseaddr && spec->type == SOCK_STREAM)
 		r = set_flag(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (r == 0 && spec->reuseport && spec->more)
+		r = set_flag(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (r == 0 && spec->freebind)
 		r = v6 ? set_flag(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1)
 		       : set_flag(fd, IPPROTO_IP, IP_FREEBIND, 1);
@@ -309,6 +311,11 @@ static int bind_inet(const struct listener_spec *spec, struct listener *listener
 		return listener_fail(listener, -r, ret_error, "%s", strerror(-r));
 	if (bind(listener->fd, (struct sockaddr *)&listener->address, listener->address_len) == -1)
 		return fail_to_bind(spec, listener, errno, ret_error);
+	if (spec->reuseport && !spec->more) {
+		r = set_flag(listener->fd, SOL_SOCKET, SO_REUSEPORT, 1);
+		if (r < 0)
+			return listener_fail(listener, -r, ret_error, "%s", strerror(-r));
+	}
 	return 0;
 }
 

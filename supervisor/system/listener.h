@@ -29,6 +29,9 @@ struct listener_spec {
 	int ipv6_only;	/* -1: kernel's default; "all addresses" always includes IPv4 then */
 	bool reuseaddr; /* TCP. Never set for UDP, where it would let two servers have one port */
 	bool freebind;
+	/* TCP: one of several at its address (SO_REUSEPORT). The first is bound like any other, so
+	 * that nobody else can be there; more: those before it are ours. All need one user id. */
+	bool reuseport, more;
 	uint64_t receive_buffer,
 	    send_buffer; /* 0: kernel's default. Cut to rmem_max, wmem_max unless we are root */
 };
@@ -136,6 +139,15 @@ int listener_refuse(struct listener *listener);
 /* Takes listener_refuse() of a TCP socket back. 0 or -errno (-EOPNOTSUPP: a Unix path that is gone
  * is gone). */
 int listener_accept_again(struct listener *listener);
+/*
+ * Of TCP sockets at one address (reuseport) that listener is one of: only these get new
+ * connections, each the same share; who waits in a queue stays there. An index is a socket's place
+ * in the order in which they began to listen; where one stops to, the last one takes its place. 0;
+ * -E2BIG: too many gaps between them; -errno. socket(7), SO_ATTACH_REUSEPORT_CBPF.
+ */
+int listener_steer(const struct listener *listener, const uint32_t *indices, size_t n);
+/* All of them again, as the kernel chooses. 0 or -errno. */
+int listener_steer_to_all(const struct listener *listener);
 /* Is a connection waiting to be accepted (UDP: a datagram)? poll(2) without waiting. */
 bool listener_has_queue(const struct listener *listener);
 /* Accept queue of a stream socket: connections waiting now, and the limit. TCP: TCP_INFO

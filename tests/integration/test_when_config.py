@@ -177,6 +177,7 @@ SUPERVISOR = {"status_listen": "127.0.0.1:{port}", "operator_group": "daemon", "
 SOCKET = {"backlog": 100, "mode": "0600", "owner": "daemon", "group": "daemon", "reuseaddr": "no", "receive_buffer": "64K",
           "send_buffer": "64K"}
 SOCKET_FIXED = {"ipv6_only": "yes", "freebind": "yes"}
+SOCKET_ELSEWHERE = ["reuseport"]  # test_reuseport.py: of TCP alone
 POOL = {"start_timeout": "20s", "probe_timeout": "4s", "live_interval": "4s", "live_timeout": "1s", "live_failures": 2, "drain_signal": "SIGINT", "drain_timeout": "5s", "stop_timeout": "5s",
         "drain_extend_max": "1s", "dump_signal": "SIGABRT", "dump_timeout": "1s", "restart": "on-failure", "restart_delay": "1s",
         "restart_delay_max": "10s", "restart_reset": "10s", "crash_loop_after": 9, "on_crash_loop": "exit",
@@ -211,7 +212,7 @@ def change(h, title, key, value):
 def test_every_key_is_in_one_of_the_lists(handover):
     h = handover()
     keys = [tuple(line.split()[:2]) for line in h.run_only("--list-keys", write=False).stdout.splitlines()]
-    of = {"supervisor": [*SUPERVISOR], "socket:NAME": ["listen", *SOCKET, *SOCKET_FIXED],
+    of = {"supervisor": [*SUPERVISOR], "socket:NAME": ["listen", *SOCKET, *SOCKET_FIXED, *SOCKET_ELSEWHERE],
           "pool:NAME": [*POOL, *POOL_SCALE, *POOL_REPLACE, *POOL_ELSEWHERE]}
     assert sorted(keys) == sorted((section, key) for section, names in of.items() for key in names)
 

@@ -420,7 +420,8 @@ static const struct row socket_rows[] = {
     {"receive_buffer = 1", NULL, "must be between 1K and 1G, but is 1"},
     {"send_buffer = 1G", "1073741824", NULL},
     {"send_buffer = 2G", NULL, "must be between 1K and 1G, but is 2G"},
-    {"reuseport = yes", NULL, "is not supported by this version"},
+    {"reuseport = yes", "yes", NULL},
+    {"reuseport = 4", NULL, "'4' is neither yes nor no"},
     {"lisen = x", NULL, "unknown key; did you mean 'listen'?"},
     {"workers = 4", NULL, "is no key of [socket:NAME], but of [pool:NAME]"},
 };
@@ -639,7 +640,7 @@ static void test_items(void **state)
 	assert_null(config_pool_items(reading.config, "a", &n));
 	assert_int_equal(n, 0);
 	assert_non_null(config_socket_items(reading.config, "a", &n));
-	assert_int_equal(n, 10);
+	assert_int_equal(n, 11);
 	/* There is no [supervisor] in the file, and its values are there all the same. */
 	assert_non_null(config_supervisor_items(reading.config, &n));
 	assert_int_equal(n, 5);
@@ -652,7 +653,7 @@ static void test_key_table(void **state)
 	const struct key_info *infos = keys_all(&n);
 
 	(void)state;
-	assert_int_equal(n, 5 + 10 + 59);
+	assert_int_equal(n, 5 + 11 + 59);
 	for (i = 0; i < n; i++) {
 		assert_true(strlen(infos[i].name) > 0 && strlen(infos[i].name) < 49);
 		assert_true(strlen(infos[i].type) > 0);

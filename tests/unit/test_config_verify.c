@@ -175,6 +175,21 @@ static void test_keys_without_effect(void **state)
 		    "decides\n"
 		    "x.ini:4: [socket:a] freebind: cannot be set on a systemd socket; its .socket "
 		    "unit decides\n");
+	assert_said("[socket:a]\nlisten = systemd:a\nreuseport = yes\n" POOL "sockets = a\n",
+		    "x.ini:3: [socket:a] reuseport: cannot be set on a systemd socket; its .socket "
+		    "unit decides\n");
+	assert_said("[socket:a]\nlisten = udp://:1\nreuseport = yes\n" POOL "sockets = a\n",
+		    "x.ini:3: [socket:a] reuseport: cannot be set on a udp socket: datagrams that "
+		    "wait at a slot that goes would be lost\n");
+	assert_said(
+	    "[socket:a]\nlisten = unix:/x\nreuseport = yes\n" POOL "sockets = a\n",
+	    "x.ini:3: [socket:a] reuseport: cannot be set on a unix socket: a path leads to "
+	    "one socket; %n in it makes one for each slot\n");
+	assert_said(
+	    "[socket:a]\nlisten = tcp://:80+%n\nreuseport = yes\n" POOL "sockets = a\n",
+	    "x.ini:3: [socket:a] reuseport: with %n in listen each slot has a socket of its "
+	    "own already; take out one of the two\n");
+	assert_said("[socket:a]\nlisten = unix:/x\nreuseport = no\n" POOL "sockets = a\n", "");
 	assert_said("[socket:a]\nlisten = handover:i/a\nbacklog = 5\n" POOL "sockets = a\n",
 		    "x.ini:3: [socket:a] backlog: cannot be set on a handover socket; the instance "
 		    "that opened it decides\n");
