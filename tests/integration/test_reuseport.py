@@ -4,12 +4,32 @@ import collections
 import contextlib
 import os
 import re
+import shlex
 import signal
 import socket
+import sys
 
 import pytest
 
 from harness import Call, call, is_refused, rpc, steps
+
+
+# Says its slot to each client, and leaves at once when it is told to go, whoever waits in its queue.
+HASTY = """
+import os, select, signal, socket
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+    notify.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"].replace("@", chr(0), 1))
+listener = socket.socket(fileno=3)
+while True:
+    select.select([listener], [], [])
+    try:
+        client = listener.accept()[0]
+    except BlockingIOError:
+        continue
+    client.sendall(os.environ["HANDOVER_SLOT"].encode())
+    client.close()
+"""
 
 
 def slots(port, n=60):
@@ -91,6 +111,25 @@ def test_those_who_wait_at_a_slot_that_goes(handover):
     answers = collections.Counter(w.answer()["slot"] for w in waiting)
     assert set(answers) == {0, 1} and sum(answers.values()) == 24
     h.wait(lambda: sockets(h) == [0], "its socket to be closed")
+    h.wait_serving("api", 1)
+
+
+def test_a_worker_that_leaves_at_once_has_accepted_them_before(handover):
+    h = handover()
+    port = h.socket("web", reuseport="yes")
+    h.pool("api", shlex.join([sys.executable, "-c", f"exec({HASTY!r})"]), sockets="web", workers=2)
+    h.start()
+    pid = next(w["pid"] for w in h.workers() if w["slot"] == 1)
+    with contextlib.ExitStack() as stack:
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            clients = [stack.enter_context(socket.create_connection(("127.0.0.1", port), 20)) for _ in range(30)]
+            assert h.cli("scale", "api", "1").returncode == 0
+            clients += [stack.enter_context(socket.create_connection(("127.0.0.1", port), 20)) for _ in range(10)]
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        said = [client.recv(1) for client in clients]
+    assert set(said[:30]) == {b"0", b"1"} and set(said[30:]) == {b"0"}
     h.wait_serving("api", 1)
 
 
