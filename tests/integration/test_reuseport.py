@@ -200,7 +200,13 @@ def test_what_cannot_be(handover):
     h.section("socket:web", reuseport="no")
     h.write()
     assert "socket web: 'reuseport' cannot be changed while the socket is open; it takes a restart of the instance" in h.bad_reload()["message"]
-    assert set(slots(port)) == {0, 1}
+    plan = h.cli("plan")
+    assert plan.returncode == 1 and "'reuseport' cannot be changed while the socket is open" in plan.stdout + plan.stderr
+    h.section("socket:web", reuseport="yes")
+    h.pool("api", workers=4)
+    h.write()
+    assert h.cli("plan").stdout.startswith("socket web/2: is opened\nsocket web/3: is opened\n")
+    assert sockets(h) == [0, 1] and set(slots(port)) == {0, 1}
     answer = h.cli("exec", "--socket", "web/0", "--", "true")
     assert answer.returncode != 0 and "has reuseport = yes" in answer.stdout + answer.stderr
 
