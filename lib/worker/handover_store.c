@@ -13,7 +13,7 @@ static bool is_name(const char *name)
 {
 	size_t len = 0;
 
-	for (; name[len] != '\0' && len <= NAME_MAX_STORED; len++)
+	for (; len <= NAME_MAX_STORED && name[len] != '\0'; len++)
 		if (name[len] < ' ' || name[len] > '~' || name[len] == ':')
 			return false;
 	return len > 0 && len <= NAME_MAX_STORED;

@@ -69,26 +69,26 @@ static void test_same_content(void **state)
 /* --- files --- */
 
 static char directory[] = "/tmp/identity.XXXXXX";
-static char path[sizeof(directory) + 8];
+static char file_path[sizeof(directory) + 8];
 
 static int set_up(void **state)
 {
 	(void)state;
 	assert_non_null(mkdtemp(directory));
-	snprintf(path, sizeof(path), "%s/file", directory);
+	snprintf(file_path, sizeof(file_path), "%s/file", directory);
 	return 0;
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	unlink(path);
+	unlink(file_path);
 	return rmdir(directory);
 }
 
 static void write_file(const void *data, size_t size)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+	int fd = open(file_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
 
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, data, size), size);
@@ -159,7 +159,7 @@ static int read_id(const void *data, size_t size, uint8_t id[IDENTITY_BUILD_ID_M
 	int fd, r;
 
 	write_file(data, size);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = open(file_path, O_RDONLY | O_CLOEXEC);
 	memset(id, 0xaa, IDENTITY_BUILD_ID_MAX);
 	r = identity_read_build_id(fd, id, IDENTITY_BUILD_ID_MAX);
 	close(fd);
@@ -177,10 +177,10 @@ static void test_build_id(void **state)
 
 	assert_int_equal(read_id(&elf, sizeof(elf), id), 20);
 	assert_memory_equal(id, elf.notes[1].description, 20);
-	assert_int_equal(identity_read_path(path, &identity), 0);
+	assert_int_equal(identity_read_path(file_path, &identity), 0);
 	assert_string_equal(identity_format_build_id(&identity, text),
 			    "deadbeef00000000000000000000000000000000");
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = open(file_path, O_RDONLY | O_CLOEXEC);
 	assert_int_equal(identity_read_build_id(fd, id, 2), 2); /* the rest is cut off */
 	close(fd);
 }

@@ -123,7 +123,7 @@ static int wait_for_owner(int conn, pid_t pid)
 	for (int i = 0; i < 10000 && r == -EAGAIN; i++) {
 		r = probe_socket_belongs(conn, pid);
 		if (r == -EAGAIN)
-			usleep(1000);
+			unit_nap();
 	}
 	return r;
 }

@@ -271,7 +271,7 @@ static void test_a_process_that_reads_a_pipe(void **state)
 		    strncmp(look->threads[0].syscall, "read of", 7) == 0)
 			break;
 		look = proc_look_free(look);
-		usleep(1000);
+		unit_nap();
 	}
 	assert_non_null(look);
 	assert_int_equal(look->total, 2);

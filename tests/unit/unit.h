@@ -15,7 +15,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+/* For loops that wait for another process or thread. */
+static inline void unit_nap(void)
+{
+	nanosleep(&(struct timespec){.tv_nsec = 1000 * 1000}, NULL);
+}
 
 /* A new directory; removed with all that is in it by unit_remove(). */
 static inline char *unit_directory(void)
