@@ -7,11 +7,12 @@ import resource
 import shlex
 import signal
 import socket
+import threading
 
 import pytest
 
 from when import quiet_counts
-from harness import ROOT, call, is_refused, rpc, wait_until
+from harness import ROOT, call, in_background, is_refused, rpc, wait_until
 
 
 def worker(h, *step):
@@ -56,6 +57,32 @@ def test_sockets_come_when_all_are_ready(handover):
     sent = {n["pid"]: n["at"] for n in notes(h, "sockets")}
     assert len(sent) == 6 and all(n["at"] >= sent[n["pid"]] for n in notes(h, "accepted"))
     h.wait_log("is ready and waits for its sockets", 6)
+
+
+def test_nobody_accepts_before_it_has_its_sockets_under_load(handover):
+    """By the workers' own clocks, through reloads under load: not one accept before `sockets` was sent."""
+    h = handover()
+    port = h.socket("web")
+    channel_pool(h, workers=2)
+    h.start()
+    through = threading.Event()
+
+    def ask():
+        answered = 0
+        while not through.is_set():
+            assert call(port, "add", a=1, b=2)["sum"] == 3
+            answered += 1
+        return answered
+    clients = [in_background(ask) for _ in range(3)]
+    for n in range(2, 5):
+        h.good_reload(wait="drained")
+        h.wait(lambda: len({m["pid"] for m in notes(h, "accepted", generation=n)}) == 2, "both new ones to be asked")
+    through.set()
+    assert sum(client.result(30) for client in clients) > 50
+    sent = {n["pid"]: n["at"] for n in notes(h, "sockets")}
+    accepted = notes(h, "accepted")
+    assert len(sent) == 8 and len(accepted) > 50, (len(sent), len(accepted))
+    assert all(n["at"] >= sent[n["pid"]] for n in accepted)
 
 
 def touch(path):
