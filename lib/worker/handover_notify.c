@@ -38,7 +38,7 @@ int notify_send(const struct handover *handover, int flags, const char *text, si
 		char bytes[CMSG_SPACE(sizeof(fd))];
 	} control = {.bytes = {0}};
 	struct sockaddr_un address = handover->notify_address;
-	struct iovec iov = {.iov_base = (void *)(uintptr_t)text, .iov_len = len};
+	struct iovec iov = {.iov_base = (char *)text, .iov_len = len};
 	struct msghdr header = {.msg_name = &address,
 				.msg_namelen = handover->notify_len,
 				.msg_iov = &iov,

@@ -19,8 +19,6 @@ enum { EXEC_CANNOT = 126, EXEC_NOT_FOUND = 127 };
 /* sd_listen_fds(3) */
 enum { FIRST_FD = 3 };
 
-extern char **environ;
-
 /* ---- asking ---- */
 
 static int connect_to(struct cli *cli, int *ret_fd)

@@ -97,11 +97,11 @@ struct incidents {
  * (INCIDENT_EXITED) before others; a pool that was quiet for the longest time makes room for
  * another. 0; -ENOMEM: it was freed.
  */
-int incidents_add(struct incidents *incidents, const char *pool, struct incident *incident);
+int incidents_add(struct incidents *incidents, const char *name, struct incident *incident);
 /* NULL: nothing has happened in a pool of that name. */
 const struct incidents_pool *incidents_of(const struct incidents *incidents, const char *pool);
 /* The last one of a slot; NULL: none. */
-const struct incident *incidents_last(const struct incidents *incidents, const char *pool,
+const struct incident *incidents_last(const struct incidents *incidents, const char *name,
 				      uint32_t slot);
 void incidents_free(struct incidents *incidents);
 
