@@ -45,9 +45,6 @@ void prepare_undo(struct engine *engine);
 
 /* ---- outcome.c: what happened, in one sentence ---- */
 
-/* Why a transaction could not be prepared: mistakes in its configuration, or the refusal. */
-void outcome_tell_refusal(const struct config_problems *problems, const char *refusal,
-			  struct buf *text);
 struct outcome *outcome_committed(struct engine *engine);
 /* It waits for a person: what serves, and until when. */
 struct outcome *outcome_held(struct engine *engine);
@@ -57,5 +54,11 @@ struct outcome *outcome_refused(struct engine *engine, const struct wish *wish, 
 /* Tells the log and whoever listens, and keeps it as the last one (takes it over; NULL: memory was
  * short). */
 void outcome_tell(struct engine *engine, struct outcome *outcome);
+
+/* ---- outcome_cause.c ---- */
+
+/* Why a transaction could not be prepared: mistakes in its configuration, or the refusal. */
+void outcome_tell_refusal(const struct config_problems *problems, const char *refusal,
+			  struct buf *text);
 
 #endif
