@@ -39,6 +39,18 @@ void sockets_commit(struct engine *engine, const struct config *config);
 /* It is not: what it opened is closed. */
 void sockets_undo(struct engine *engine);
 
+/* ---- sockets_identity.c, for sockets*.c ---- */
+
+/* What makes two sockets the same; caller frees. NULL: no memory. */
+char *sockets_identity(const struct socket_spec *spec);
+bool sockets_has_identity(const struct engine_socket *socket, const struct socket_spec *spec);
+/* The same, or one that was taken over and is now named by its own address. */
+bool sockets_is_meant(const struct engine_socket *socket, const struct socket_spec *spec);
+/* The open one that is meant; NULL: there is none. */
+struct engine_socket *sockets_find(struct engine *engine, const struct socket_spec *spec);
+/* How the section wants it opened; strings stay the section's. */
+struct listener_spec sockets_listener_spec(const struct socket_spec *spec);
+
 /* ---- sockets_close.c ---- */
 
 /* What is being closed waits until workers have let go of it, for a limited time. */
@@ -76,9 +88,8 @@ bool sockets_is_kept(const struct engine *engine, const struct engine_socket *so
 /* Will it still be there when we are gone? Then it is only let go. */
 bool sockets_outlives_us(const struct engine *engine, const struct engine_socket *socket);
 
-/* For sockets_close.c: what makes two sockets the same; caller frees. NULL: no memory. */
-char *sockets_identity(const struct socket_spec *spec);
-/* Takes it out of the list; closed before. Versions that refer to it keep an empty shell. */
+/* For sockets_close.c. Takes it out of the list; closed before. Versions that refer to it keep an
+ * empty shell. */
 void sockets_drop(struct engine *engine, struct engine_socket *socket);
 /* For sockets_mend.c: a socket is not watched any more. Harmless where it was not. */
 void sockets_unwatch(struct engine *engine, struct engine_socket *socket);
@@ -102,10 +113,7 @@ void sockets_refuse_one(struct engine *engine, struct engine_socket *socket);
 /* Out of the list; closed before. Versions that refer to it keep an empty shell. */
 void sockets_drop(struct engine *engine, struct engine_socket *socket);
 
-/* For sockets_slots.c. */
-char *sockets_identity(const struct socket_spec *spec);
-struct engine_socket *sockets_find(struct engine *engine, const struct socket_spec *spec);
-/* Opens it, into the list. 0, or -errno with a sentence. */
+/* For sockets_slots.c. Opens it, into the list. 0, or -errno with a sentence. */
 int sockets_open_one(struct engine *engine, const struct socket_spec *spec, struct buf *why,
 		     struct engine_socket **ret_socket);
 /* It is open already; but what was decided when it was bound cannot be changed: -EBUSY. */
