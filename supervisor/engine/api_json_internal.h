@@ -45,4 +45,9 @@ json_t *api_json_stored(const struct engine *engine);
 /* Members "version", "previous" and "failed" of pool p. */
 void api_json_add_versions(json_t *pool, const struct engine *engine, uint32_t p);
 
+/* ---- api_json_workers.c ---- */
+
+/* Appends the workers, and the slots that have none now, as the elements of an array. */
+void api_json_write_workers(const struct engine *engine, usec_t now, struct buf *out);
+
 #endif
