@@ -1,5 +1,5 @@
-/* prepare_internal.h - what preparing a reload (prepare.c), a restart or scaling
- * (prepare_running.c) and a rollback (rollback.c) share. */
+/* prepare_internal.h - what preparing a reload (prepare.c, prepare_pools.c), a restart or
+ * scaling (prepare_running.c) and a rollback (rollback.c) share. */
 #ifndef ENGINE_PREPARE_INTERNAL_H
 #define ENGINE_PREPARE_INTERNAL_H
 
@@ -8,10 +8,22 @@
 /* Why it cannot be done; returns r. */
 int prepare_refuse(struct undertaking *undertaking, int r, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+int prepare_check_descriptors(struct engine *engine);
+
+/* ---- prepare_pools.c ---- */
+
+/* All of these: into engine->undertaking and the pools' versions. 0, or -errno; but for -ENOMEM a
+ * refusal says why. */
+
+/* A pool that was not there. */
+int prepare_add(struct engine *engine, const struct pool_spec *spec);
+/* A pool of the new configuration, as the wish (a reload) wants it. */
+int prepare_pool(struct engine *engine, const struct wish *wish, const struct pool_spec *spec);
+/* Pools that the new configuration does not name any more. */
+void prepare_removed(struct engine *engine, const struct wish *wish);
 /* Pool p gets a new generation of that specification; the version is set apart from this. */
 int prepare_roll(struct engine *engine, uint32_t p, const struct pool_spec *spec,
 		 enum end_reason reason);
-int prepare_check_descriptors(struct engine *engine);
 
 /* ---- prepare_running.c ---- */
 
