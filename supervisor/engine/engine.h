@@ -237,7 +237,7 @@ struct pool_runtime {
 	struct canary *canary; /* NULL: nothing was asked in this transaction */
 	uint64_t canaries_good, canaries_bad;
 	usec_t cpu_ended;	    /* CPU time of workers that are gone, where that is known */
-	uint64_t drain_buckets[12]; /* histogram, see metrics.c: counts by upper bound */
+	uint64_t drain_buckets[12]; /* histogram, see metrics_drains.c: counts by upper bound */
 	uint64_t drain_count;
 	usec_t drain_sum;
 };

@@ -8,24 +8,6 @@
 #include "engine/proc.h"
 #include "engine/stores.h"
 #include "engine/versions.h"
-
-const usec_t metrics_bounds[METRICS_BUCKETS - 1] = {
-    50 * USEC_PER_MSEC, 100 * USEC_PER_MSEC,  250 * USEC_PER_MSEC, 500 * USEC_PER_MSEC,
-    1 * USEC_PER_SEC,	2500 * USEC_PER_MSEC, 5 * USEC_PER_SEC,	   10 * USEC_PER_SEC,
-    30 * USEC_PER_SEC,	60 * USEC_PER_SEC,    300 * USEC_PER_SEC,
-};
-
-void metrics_drained(struct pool_runtime *pool, usec_t took)
-{
-	size_t b = 0;
-
-	while (b < METRICS_BUCKETS - 1 && took > metrics_bounds[b])
-		b++;
-	pool->drain_buckets[b]++;
-	pool->drain_count++;
-	pool->drain_sum += took;
-}
-
 /* ---- pools by name ---- */
 
 /*
@@ -38,7 +20,7 @@ static bool is_same_pool(const struct engine *engine, uint32_t p, uint32_t q)
 	       strcmp(engine->pools[p].name, engine->pools[q].name) == 0;
 }
 
-static bool is_first(const struct engine *engine, uint32_t p)
+bool metrics_pool_is_first(const struct engine *engine, uint32_t p)
 {
 	if (engine->model->pools[p].state == POOL_FREE || engine->pools[p].name == NULL)
 		return false;
@@ -48,9 +30,9 @@ static bool is_first(const struct engine *engine, uint32_t p)
 	return true;
 }
 
-static uint64_t sum(const struct engine *engine, uint32_t p,
-		    uint64_t (*figure)(const struct engine *engine, uint32_t p, int which),
-		    int which)
+uint64_t metrics_sum_pools(const struct engine *engine, uint32_t p,
+			   uint64_t (*figure)(const struct engine *engine, uint32_t p, int which),
+			   int which)
 {
 	uint64_t total = 0;
 
@@ -271,7 +253,8 @@ static void add_pool_series(struct buf *out, const struct engine *engine,
 	metrics_add_label(out, "pool", engine->pools[p].name);
 	if (family->label != NULL)
 		metrics_add_label(out, family->label, family->values[which]);
-	buf_printf(out, "} %llu\n", (unsigned long long)sum(engine, p, family->figure, which));
+	buf_printf(out, "} %llu\n",
+		   (unsigned long long)metrics_sum_pools(engine, p, family->figure, which));
 }
 
 static void add_pool_family(struct buf *out, const struct engine *engine,
@@ -281,7 +264,7 @@ static void add_pool_family(struct buf *out, const struct engine *engine,
 	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
 		int which = 0;
 
-		if (!is_first(engine, p))
+		if (!metrics_pool_is_first(engine, p))
 			continue;
 		do
 			add_pool_series(out, engine, family, p, which);
@@ -320,7 +303,7 @@ static void add_inflight(struct buf *out, const struct engine *engine)
 	uint64_t inflight;
 
 	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
-		if (!is_first(engine, p) || !pool_inflight(engine, p, &inflight))
+		if (!metrics_pool_is_first(engine, p) || !pool_inflight(engine, p, &inflight))
 			continue;
 		if (!begun)
 			metrics_add_family(out, name, "gauge",
@@ -378,7 +361,7 @@ static void add_usage(struct buf *out, const struct engine *engine, enum usage u
 	uint64_t value;
 
 	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++) {
-		if (!is_first(engine, p) || !pool_usage(engine, p, usage, &value))
+		if (!metrics_pool_is_first(engine, p) || !pool_usage(engine, p, usage, &value))
 			continue;
 		if (!begun)
 			metrics_add_family(out, name, type, help);
@@ -409,62 +392,11 @@ static void add_usages(struct buf *out, const struct engine *engine)
 		add_pool_family(out, engine, &oom_family);
 }
 
-/* ---- drain times ---- */
-
-static uint64_t figure_bucket(const struct engine *engine, uint32_t p, int which)
-{
-	return engine->pools[p].drain_buckets[which];
-}
-
-static uint64_t figure_drain_sum(const struct engine *engine, uint32_t p, int which)
-{
-	(void)which;
-	return engine->pools[p].drain_sum;
-}
-
-static void add_drain_line(struct buf *out, const struct engine *engine, uint32_t p,
-			   const char *suffix)
-{
-	buf_printf(out, "handover_drain_seconds%s{", suffix);
-	metrics_add_label(out, "pool", engine->pools[p].name);
-}
-
-static void add_drains_of(struct buf *out, const struct engine *engine, uint32_t p)
-{
-	uint64_t count = 0;
-
-	for (int b = 0; b < METRICS_BUCKETS; b++) {
-		count += sum(engine, p, figure_bucket, b);
-		add_drain_line(out, engine, p, "_bucket");
-		buf_add_str(out, ",le=\"");
-		if (b < METRICS_BUCKETS - 1)
-			buf_printf(out, "%g", (double)metrics_bounds[b] / (double)USEC_PER_SEC);
-		else
-			buf_add_str(out, "+Inf");
-		buf_printf(out, "\"} %llu\n", (unsigned long long)count);
-	}
-	add_drain_line(out, engine, p, "_sum");
-	buf_add_str(out, "} ");
-	metrics_add_seconds(out, sum(engine, p, figure_drain_sum, 0));
-	buf_add_str(out, "\n");
-	add_drain_line(out, engine, p, "_count");
-	buf_printf(out, "} %llu\n", (unsigned long long)count);
-}
-
-static void add_drains(struct buf *out, const struct engine *engine)
-{
-	metrics_add_family(out, "handover_drain_seconds", "histogram",
-			   "How long workers took from being told to go until they were gone.");
-	for (uint32_t p = 0; p < CORE_POOLS_MAX; p++)
-		if (is_first(engine, p))
-			add_drains_of(out, engine, p);
-}
-
 void metrics_add_pools(struct buf *out, const struct engine *engine)
 {
 	for (size_t i = 0; i < ARRAY_LEN(pool_families); i++)
 		add_pool_family(out, engine, &pool_families[i]);
 	add_inflight(out, engine);
 	add_usages(out, engine);
-	add_drains(out, engine);
+	metrics_add_drains(out, engine);
 }
