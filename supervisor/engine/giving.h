@@ -9,6 +9,8 @@
 
 #include "engine/engine.h"
 
+/* ---- giving_door.c ---- */
+
 /* Opens sockets.sock in the runtime directory. 0 or -errno with a sentence, or NULL, in ret_error
  * (caller frees). */
 int giving_new(struct engine *engine, const struct supervisor_spec *spec, char **ret_error);
@@ -19,6 +21,8 @@ bool giving_is_there(const struct engine *engine);
 int giving_open_again(struct engine *engine, char **ret_error);
 /* operator_group as the configuration wants it: as control_set_group(). */
 int giving_set_group(struct engine *engine, const struct supervisor_spec *spec, char **ret_error);
+
+/* ---- giving.c ---- */
 
 /* Does somebody else hold the socket who goes on when we stop? Then it is never shut down here. */
 bool giving_is_shared(const struct engine *engine, const struct engine_socket *socket);
