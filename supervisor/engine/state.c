@@ -1,7 +1,6 @@
 /* state.c - what the instance is, for whoever asks: ready or not and why, states in words. */
 #include "base/parse.h"
-#include "engine/events.h"
-#include "engine/manager.h"
+#include "engine/engine.h"
 
 const char *engine_state_name(const struct engine *engine)
 {
@@ -95,16 +94,4 @@ bool engine_is_ready(const struct engine *engine, struct buf *reason)
 			return false;
 	}
 	return true;
-}
-
-void engine_set_out_of_service(struct engine *engine, bool on, const char *by)
-{
-	if (engine->out_of_service == on)
-		return;
-	engine->out_of_service = on;
-	events_tell(engine, HAPPENING("out-of-service", LOG_LEVEL_NOTICE, .by = by),
-		    on ? "out of service by %s: /readyz says so, workers serve on"
-		       : "in service again by %s",
-		    by);
-	manager_changed(engine);
 }
