@@ -61,6 +61,8 @@ static inline void *room(const json_t *list, size_t size, size_t *ret_n)
 
 /* Caller frees; NULL and 0: no memory. */
 struct api_problem *read_problems(const json_t *list, size_t *ret_n);
+/* The result's root stays NULL: the strings belong to who has root. */
+void read_result(const json_t *root, struct api_result *result);
 
 static inline void read_texts(const json_t *list, const char ***ret_texts, size_t *ret_n)
 {
