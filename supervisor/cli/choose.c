@@ -1,92 +1,13 @@
 /* choose.c - which instance this call is for, and in words why it cannot be had. */
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <unistd.h>
 
-#include "base/fd.h"
 #include "base/parse.h"
 #include "cli/cli.h"
 #include "cli/instance.h"
-
-/* The group that may, in words; also whether our user was put into it too late for this login. */
-static void name_group(struct buf *out, gid_t gid, bool *ret_listed)
-{
-	const struct group *group = getgrgid(gid);
-	const struct passwd *user = getpwuid(geteuid());
-
-	*ret_listed = false;
-	if (group == NULL) {
-		buf_printf(out, "%u", (unsigned)gid);
-		return;
-	}
-	buf_add_str(out, group->gr_name);
-	for (char **member = group->gr_mem; user != NULL && *member != NULL; member++)
-		*ret_listed |= strcmp(*member, user->pw_name) == 0;
-}
-
-static void name_user(struct buf *out, uid_t uid)
-{
-	const struct passwd *user = getpwuid(uid);
-
-	if (user != NULL)
-		buf_add_str(out, user->pw_name);
-	else
-		buf_printf(out, "uid %u", (unsigned)uid);
-}
-
-int instance_explain_denied(struct cli *cli, const char *socket_path)
-{
-	cleanup_buf struct buf who = {0};
-	cleanup_buf struct buf me = {0};
-	cleanup_buf struct buf group = {0};
-	cleanup_free char *directory = strdup(socket_path);
-	struct stat st;
-	bool listed = false;
-	bool open;
-
-	name_user(&me, geteuid());
-	if (stat(socket_path, &st) == 0) {
-		open = (st.st_mode & S_IWGRP) != 0;
-	} else {
-		/* the directory is closed to us */
-		if (directory != NULL && strrchr(directory, '/') != NULL)
-			*strrchr(directory, '/') = '\0';
-		if (directory == NULL || stat(directory, &st) == -1) {
-			cli_error(cli, "no permission to connect to %s (you are %s)", socket_path,
-				  me.data);
-			return CLI_FAILED;
-		}
-		open = (st.st_mode & S_IXGRP) != 0;
-	}
-	name_user(&who, st.st_uid);
-	if (st.st_uid != 0)
-		buf_add_str(&who, ", root");
-	name_group(&group, st.st_gid, &listed);
-	if (open && listed)
-		cli_error(cli,
-			  "no permission to connect to %s: %s is in group %s, but this login began "
-			  "before that; log in again "
-			  "or run `newgrp %s`",
-			  socket_path, me.data, group.data, group.data);
-	else if (open)
-		cli_error(cli,
-			  "no permission to connect to %s: %s and the members of group %s may (you "
-			  "are %s); the group is "
-			  "'operator_group' in the configuration",
-			  socket_path, who.data, group.data, me.data);
-	else
-		cli_error(cli,
-			  "no permission to connect to %s: only %s may (you are %s); "
-			  "'operator_group' in the configuration "
-			  "names a group that may as well",
-			  socket_path, who.data, me.data);
-	return CLI_FAILED;
-}
 
 /* Takes over what is in `from`; the list forgets it. */
 static int take(struct cli *cli, struct instance *from)
@@ -101,7 +22,7 @@ static int take(struct cli *cli, struct instance *from)
 static int explain(struct cli *cli, const char *name, const char *socket_path, int error)
 {
 	if (error == -EACCES || error == -EPERM)
-		return instance_explain_denied(cli, socket_path);
+		return cli_explain_denied(cli, socket_path);
 	if (error == -ECONNREFUSED) {
 		cli_error(cli,
 			  "instance %s does not run: nobody listens on %s, which is left over from "

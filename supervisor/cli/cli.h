@@ -79,6 +79,8 @@ void cli_show_json(struct cli *cli, const struct buf *answer);
 /* Says why a request that is done brought no proper answer; returns the exit code. CLI_DONE if it
  * brought one. */
 int cli_explain(struct cli *cli, const struct request *request);
+/* Says that we may not connect, and who may. Returns CLI_FAILED. */
+int cli_explain_denied(struct cli *cli, const char *socket_path);
 /* Says that the time is up; returns the exit code. */
 int cli_timed_out(struct cli *cli);
 

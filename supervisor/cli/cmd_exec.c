@@ -33,7 +33,7 @@ static int connect_to(struct cli *cli, int *ret_fd)
 	if (r == 0)
 		return CLI_DONE;
 	if (r == -EACCES || r == -EPERM)
-		return instance_explain_denied(cli, buf_text(&path));
+		return cli_explain_denied(cli, buf_text(&path));
 	if (r == -EAGAIN)
 		cli_error(cli, "instance %s takes no connections on %s: it hangs, or it is stopped",
 			  cli->instance.name, buf_text(&path));

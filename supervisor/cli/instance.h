@@ -44,8 +44,6 @@ void instance_free(struct instance *instance);
 /* Finds the instance that this call is for (-c, -i, $HANDOVER_INSTANCE, the only one) and says why
  * there is none. Returns CLI_DONE with cli->instance set, or the exit code. */
 int instance_choose(struct cli *cli);
-/* Says that we may not connect, and who may. Returns CLI_FAILED. */
-int instance_explain_denied(struct cli *cli, const char *socket);
 /* Appends the directories in which instances are looked for: "/run/handover and
  * /run/user/1000/handover". */
 void instance_places(struct buf *out);
