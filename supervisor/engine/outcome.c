@@ -200,6 +200,18 @@ static void outcome_tell_rest(struct engine *engine, struct buf *text)
 	}
 }
 
+/* As it is told of the version later, where nobody knows which reload it was. */
+static char *outcome_tell_abort(const struct engine *engine)
+{
+	const struct undertaking *undertaking = &engine->undertaking;
+	struct buf text = {0};
+
+	buf_printf(&text, "%s %llu was aborted (%s)", wish_kind_name(undertaking->kind),
+		   (unsigned long long)undertaking->number,
+		   undertaking->decided_by != NULL ? undertaking->decided_by : "somebody");
+	return text.data;
+}
+
 struct outcome *outcome_failed(struct engine *engine, const struct order *order)
 {
 	enum result result = order->cause == CAUSE_CALLER_GONE	  ? RESULT_ABORTED
@@ -220,7 +232,8 @@ struct outcome *outcome_failed(struct engine *engine, const struct order *order)
 	at = text.len;
 	outcome_tell_cause(engine, order, outcome, &text);
 	if (outcome_is_versions_fault(engine, order)) {
-		outcome->blame = strdup(buf_text(&text) + at);
+		outcome->blame = order->cause == CAUSE_ABORTED ? outcome_tell_abort(engine)
+							       : strdup(buf_text(&text) + at);
 		outcome->blamed = order->cause == CAUSE_ABORTED ? CORE_NONE : order->worker.pool;
 	}
 	if (!engine->undertaking.start && order->cause != CAUSE_STOPPING)

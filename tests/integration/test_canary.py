@@ -117,3 +117,8 @@ def test_a_reload_that_runs_can_be_aborted(handover):
     assert (code, result["result"]) == (409, "aborted")
     h.wait_serving("api", 2, generation=1)
     assert other in h.pids("api") and h.count_log("reload 2 is aborted by uid") == 1
+    reason = h.status()["pools"][0]["failed"][-1]["reason"]
+    assert re.fullmatch(r"reload 2 was aborted \(uid \d+ pid \d+\)", reason), reason
+    refused = h.cli("abort")
+    assert (refused.returncode, refused.stderr) == (1, "handover: abort refused: no reload runs or is held\n")
+    h.wait_log(r"abort asked for by uid \d+ pid \d+, refused: no reload runs or is held")
