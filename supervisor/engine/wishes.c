@@ -128,8 +128,8 @@ uint64_t engine_decide(struct engine *engine, struct wish *wish)
 		    (unsigned long long)undertaking->number,
 		    wish->kind == WISH_PROMOTE ? "promoted" : "aborted", wish->by);
 	} else {
-		log_notice("%s asked for by %s, refused: no reload is held",
-			   wish_kind_name(wish->kind), wish->by);
+		log_notice("%s asked for by %s, refused: no reload %s", wish_kind_name(wish->kind),
+			   wish->by, wish->kind == WISH_ABORT ? "runs or is held" : "is held");
 	}
 	wish->id = id;
 	wish->number = undertaking->number;
