@@ -56,6 +56,14 @@ static void giving_refuse(const struct giving *giving, const char *format, ...)
 	giving_say(giving, giving_text_refused(buf_text(&sentence)), NULL, 0);
 }
 
+static bool is_one_of(const char *name, const char *const *names, size_t n)
+{
+	while (n > 0 && strcmp(names[n - 1], name) != 0)
+		n--;
+	return n > 0;
+}
+
+/* Those of several slots have one name. */
 static void giving_refuse_name(const struct giving *giving, const char *name)
 {
 	const char *names[CONFIG_SOCKETS_MAX], *near;
@@ -64,7 +72,7 @@ static void giving_refuse_name(const struct giving *giving, const char *name)
 
 	for (const struct engine_socket *socket = giving->engine->sockets;
 	     socket != NULL && n < ARRAY_LEN(names); socket = socket->next) {
-		if (socket->closing || socket->fresh)
+		if (socket->closing || socket->fresh || is_one_of(socket->name, names, n))
 			continue;
 		names[n++] = socket->name;
 		buf_printf(&list, "%s%s", list.len > 0 ? ", " : "", socket->name);

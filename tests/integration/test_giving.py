@@ -390,8 +390,10 @@ def test_a_socket_of_one_slot(handover):
     a = handover()
     port = a.ports.take()
     a.socket("own", f"tcp://127.0.0.1:{port}+%n")
-    a.pool("api", rpc("--version", 1), sockets="own")
+    a.pool("api", rpc("--version", 1), sockets="own", workers=2)
     a.start()
+    refused = a.cli("exec", "--socket", "nothing", "--", "true")
+    assert refused.returncode == 1 and refused.stderr.endswith("has no socket 'nothing'; it has: own\n"), refused
     refused = a.cli("exec", "--socket", "own", "--", "true")
     assert refused.returncode == 1 and "there is a socket 'own' for each slot: say which, as in own/0" in refused.stderr, refused
     with rpc_copy(a, "--socket", "own/0"):
