@@ -157,16 +157,26 @@ static void verify_address(const struct config_verify_pool *verify)
 		continue;
 }
 
+/* A condition with a mistake, which was told of, names nobody whom it would ask. */
+static bool is_meant_for_server(const struct config_verify_pool *verify, const char *key)
+{
+	const struct config_entry *entry = config_values_entry(verify->section, key);
+	const char *text = entry->n > 0 ? entry->texts[entry->n - 1].text : "";
+
+	return strncmp(text, "http", 4) == 0 || strncmp(text, "grpc", 4) == 0 ||
+	       strncmp(text, "tcp", 3) == 0;
+}
+
 void config_verify_probe(const struct config_verify_pool *verify)
 {
 	if (config_has_probe_socket(verify->pool))
 		verify_socket(verify);
 	if (verify->pool->probe_address == NULL)
 		return;
-	if (!config_asks_server(verify->pool))
+	if (config_asks_server(verify->pool))
+		verify_address(verify);
+	else if (!is_meant_for_server(verify, "ready") && !is_meant_for_server(verify, "live"))
 		config_verify_fail(
 		    verify, "probe_address",
 		    "nothing is asked there: neither ready nor live is tcp, http or grpc");
-	else
-		verify_address(verify);
 }

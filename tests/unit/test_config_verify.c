@@ -116,6 +116,10 @@ static void test_probe_address(void **state)
 	    PROBED "ready = notify\nprobe_address = 127.0.0.1:9100\n",
 	    "x.ini:4: [pool:api] probe_address: nothing is asked there: neither ready nor live is "
 	    "tcp, http or grpc\n");
+	/* one mistake is told once */
+	assert_said(
+	    PROBED "ready = http:path\nprobe_address = 127.0.0.1:9100\n",
+	    "x.ini:3: [pool:api] ready: http: is followed by a path, such as http:/healthz\n");
 }
 
 /* What follows from `compat` for keys that are not written; what is written counts. */
