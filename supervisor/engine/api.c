@@ -47,7 +47,8 @@ void api_unknown_pool(struct call *call, const char *name)
 	if (near != NULL)
 		api_refuse(call, 404, "there is no pool '%s'; did you mean '%s'?", name, near);
 	else
-		api_refuse(call, 404, "there is no pool '%s'; GET /v1/status lists them", name);
+		api_refuse(call, 404, "there is no pool '%s'; `handover status -v` lists them",
+			   name);
 }
 
 struct pool_runtime *api_find_pool(struct call *call, uint32_t *ret_index)

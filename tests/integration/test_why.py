@@ -310,6 +310,7 @@ def test_the_last_twenty_of_a_pool(handover):
     assert incidents(h, pid=web["pid"]) == [web]
     assert len([line for line in h.cli("why", "api").stdout.splitlines() if " api/0 " in line]) == 20
     assert h.cli("why", "-v", "api").stdout.count("ended by       itself") == 20
+    assert h.cli("why", "elsewhere").stderr == "handover: there is no pool 'elsewhere'; `handover status -v` lists them\n"
     assert json.loads(h.cli("why", "--json").stdout) == h.api.get("/v1/why")
     assert len(h.cli("why", "--json").stdout.splitlines()) == 1
 
