@@ -261,7 +261,9 @@ def read_file(path):
 
 
 def is_held(pid, name):
-    """A program or directory of a version, held for a crash or a rollback: as many as test_versions.py says."""
+    """A program, the copy of a script, or a directory of a version, held for a crash or a rollback: as many as test_versions.py says."""
+    if os.readlink(f"/proc/{pid}/fd/{name}").startswith("/memfd:handover-script"):
+        return True
     with open(f"/proc/{pid}/fdinfo/{name}", encoding="ascii") as file:
         flags = int(re.search(r"^flags:\s+(\d+)", file.read(), re.M)[1], 8)
     return flags & os.O_PATH and not stat.S_ISSOCK(os.stat(f"/proc/{pid}/fd/{name}").st_mode)

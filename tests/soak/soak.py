@@ -19,6 +19,7 @@ import soak_plan  # noqa: E402
 import soak_service  # noqa: E402
 
 STEADY_SECONDS = 2
+LONG = 200  # so many reloads, and at half of them all memory that stays is there
 WRONG_MAX = 10  # so many wrong results, and there is no use in going on
 
 
@@ -40,6 +41,7 @@ class Soak:
         self.service = soak_service.Service(self.seed, options.mixed)
         self.results = collections.OrderedDict()  # name -> counts of results
         self.wrong = []
+        self.halfway = None  # memory of the master at half-time of a long soak
         self.begin = time.monotonic()
 
     def say(self, text):
@@ -83,6 +85,8 @@ class Soak:
         for step in steps:
             self._step(step)
             done += step.is_reload
+            if done == self.n // 2 and self.n >= LONG:
+                self.halfway = soak_figures.Rest(self.service.h).pss
             if step.is_reload and done % 50 == 0:
                 self.say(f"{done} of {self.n} reloads, {len(self.wrong)} wrong results, "
                          f"master {soak_figures.Rest(self.service.h).pss} KiB PSS")
@@ -96,7 +100,7 @@ class Soak:
         try:
             result = step.action(self.service, step.random, step.version)
             self.service.settle()
-        except (soak_service.Wrong, AssertionError, OSError) as error:
+        except (soak_service.Wrong, AssertionError, OSError, LookupError, ValueError) as error:  # or there is nobody where one must be
             result = "WRONG"
             text = str(error).splitlines()[0] if str(error) else repr(error)
             self.wrong.append(f"step {step.number}, {step.name}: {text}")
@@ -112,6 +116,7 @@ class Soak:
         problems += [self._tell_failure(request) for request in failed]
         problems += [f"unexplained: {event['time']} {event['message']}" for event in unexplained]
         problems += soak_figures.compare_rests(before, after, len(soak_service.POOLS))
+        problems += soak_figures.compare_late(self.halfway, after)
         if not requests or any(not any(r.pool == pool and r.outcome == "answered" for r in requests) for pool in printed):
             problems.append("a load client had no answer at all")
         self._print(requests, steady_until, before, after)

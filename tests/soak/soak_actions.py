@@ -2,7 +2,6 @@
 import contextlib
 import os
 import re
-import shutil
 import signal
 import socket
 import threading
@@ -120,8 +119,7 @@ def reload_changed_nothing(s, _random, _version):
 def reload_changed_program(s, _random, _version):
     """The executable behind an unchanged command is replaced."""
     old = set(s.h.pids("local"))
-    shutil.copy(harness.RPC_WORKER, s.program + ".new")
-    os.rename(s.program + ".new", s.program)
+    s.replace_program()
     result = must_commit(reload(s, changed=True))
     s.committed()
     must("pool local: executable replaced" in result["remarks"], f"not noticed: {result}")
@@ -336,7 +334,7 @@ def reload_aborted(s, random, version):
 
 def held(s, random, version):
     """A reload whose canary is good, and serves beside the old ones: what it said."""
-    pool = random.choice(("web", "local", "grpc"))
+    pool = random.choice(("web", "local", "grpc", "channel"))
     s.want(version, *{pool, *pick_pools(random)})
     with s.file_with(**{f"pool__{pool}": {"canary": 1, "canary_time": "50ms", "canary_hold": "yes"}}):
         code, result = reload(s)
@@ -376,7 +374,7 @@ def crash(s, random, _version):
 
 def crash_draining(s, random, _version):
     """A worker is killed that was just told to go."""
-    pool = random.choice(("web", "local", "grpc"))
+    pool = random.choice(("web", "local", "grpc", "channel"))
     old = s.h.pids(pool)
     must(s.h.api.post(f"/v1/pools/{pool}/restart", slot=random.randrange(s.sizes[pool]))[0] == 200, "not restarted")
     [pid] = set(old) - set(s.h.pids(pool))

@@ -7,7 +7,11 @@ import re
 
 import harness
 
-NOT_A_MEMORY_LEAK = 512  # KiB a pool that the master may have more at the end: tails of logs, versions, and what malloc keeps
+# KiB that the master may have more at the end: for each pool tails of logs, versions, incidents, and what malloc keeps; and
+# of that nothing more once half of a long soak is over
+NOT_A_MEMORY_LEAK = 1024
+NOT_A_LATE_LEAK = 1024
+VERSIONS_HELD = 3  # of each pool: the one that serves, and keep_generations before it
 
 
 BLAME_USEC = 1_500_000  # a request that was lost with a killed worker ends no further from the kill than that
@@ -113,9 +117,18 @@ def compare_rests(before, after, pools):
         problems.append(f"{len(after.processes) - len(before.processes)} processes are left over")
     if after.zombies:
         problems.append(f"zombies: {after.zombies}")
+    if after.held > before.held * VERSIONS_HELD:
+        problems.append(f"versions hold {after.held} descriptors, and held {before.held} when there was one of each pool")
     if after.pss > before.pss + NOT_A_MEMORY_LEAK * pools and not harness.SANITIZED:
         problems.append(f"the master has grown from {before.pss} to {after.pss} KiB (PSS)")
     return problems
+
+
+def compare_late(halfway, after):
+    """Whether memory still grows in the second half, in words. KiB PSS; None: it was too short for that."""
+    if halfway is None or harness.SANITIZED or after.pss <= halfway + NOT_A_LATE_LEAK:
+        return []
+    return [f"the master has grown from {halfway} KiB at half-time to {after.pss} KiB (PSS)"]
 
 
 def table(rows, indent="  "):

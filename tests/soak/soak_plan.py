@@ -2,6 +2,7 @@
 import random
 
 import soak_actions as do
+import soak_versions
 
 # name, action, weight; each reload takes part at least once
 RELOADS = [
@@ -29,6 +30,12 @@ RELOADS = [
     ("reload, abort on disconnect", do.reload_aborted, 2),
     ("canary, held and promoted", do.reload_promoted, 2),
     ("canary, held and aborted", do.reload_held_and_aborted, 2),
+    ("rollback, and back again", soak_versions.rollback, 3),
+    ("plan, then reload --changed", soak_versions.plan_and_reload, 4),
+    ("plan that fails", soak_versions.plan_that_fails, 1),
+    ("other sockets, over the channel", soak_versions.other_sockets, 3),
+    ("kill -9, executable replaced", soak_versions.crash_replaced, 3),
+    ("kill -9, script written over", soak_versions.crash_written_over, 2),
 ]
 BETWEEN = [
     ("kill -9 of a worker", do.crash, 12),
@@ -38,6 +45,8 @@ BETWEEN = [
     ("restart POOL/SLOT", do.restart_slot, 4),
     ("out-of-service on, off", do.out_of_service, 3),
     ("dump", do.dump, 2),
+    ("kill -9, then why", soak_versions.why_it_ended, 4),
+    ("liveness probe fails", soak_versions.is_ill, 4),
 ]
 BETWEEN_SHARE = 0.4  # of the number of reloads
 

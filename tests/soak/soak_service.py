@@ -17,12 +17,11 @@ DRAIN_SECONDS = 3
 DUMP_SECONDS = 0.3
 SLOW = "100,600"  # milliseconds: well within a drain
 ROUNDING = 2000  # microseconds: events have their time in milliseconds
-POOLS = {"web": 3, "local": 2, "grpc": 2, "batch": 2}  # and how many workers each has
+POOLS = {"web": 3, "local": 2, "grpc": 2, "batch": 2, "channel": 2}  # and how many workers each has
 # Workers of other kinds beside them (--mixed): how many, their command, keys of their pools, and connections that are kept
 LIBRARIES = os.path.join(harness.ROOT, "lib")
 BINDING = os.path.join(harness.ROOT, "tests/workers/binding-worker.py")
 MIXED = {
-    "c": (2, [harness.RPC_WORKER, "--version"], {"handoff": "channel"}, True),
     "go": (2, [os.path.join(harness.BUILD, "go-http")], {"handoff": "channel"}, True),
     "python": (2, ["/usr/bin/python3", f"{LIBRARIES}/python/examples/http_worker.py"], {"handoff": "channel"}, True),
     "asyncio": (1, ["/usr/bin/python3", f"{LIBRARIES}/python/examples/asyncio_worker.py"], {}, True),
@@ -31,6 +30,7 @@ MIXED = {
 }
 BUDGET = {"drain_timeout": f"{DRAIN_SECONDS}s", "stop_timeout": f"{DRAIN_SECONDS}s", "start_timeout": "20s", "restart_delay": "50ms",
           "restart_delay_max": "500ms", "restart_reset": "200ms", "limit_core": 0}
+LIVE = {"ready": "http:/healthz", "live": "http:/healthz", "live_interval": "100ms", "live_timeout": "1s", "live_failures": 3}
 
 
 class Wrong(Exception):
@@ -38,8 +38,9 @@ class Wrong(Exception):
 
 
 class Service:
-    """One master with four pools: C workers on TCP and on a Unix socket, grpc-go workers, and workers without sockets whose
-    start can be held up, and with it every reload. Mixed: and with pools in other languages, and by other ways."""
+    """One master with five pools: C workers on TCP, on a Unix socket with probes, and over the channel from a script, grpc-go
+    workers, and workers without sockets whose start can be held up, and with it every reload. Mixed: and with pools in other
+    languages, and by other ways."""
 
     def __init__(self, seed, mixed=False):
         self.seed = seed
@@ -48,7 +49,10 @@ class Service:
         self.h = harness.Handover("soak")
         self.gate = self.h.path("gate")
         self.program = self.h.path("rpc-worker")  # a copy, which can be replaced
+        self.script = self.h.path("start")  # the same of pool channel, which can be written over
+        self.script_mark = 0
         self.kills = []  # (pool, pid, usec, why)
+        self.doomed = {}  # why the instance must dump this pid, which is no hang
         self.hung = []  # (pool, pid, mark of the watch) of workers that must be dumped
         self.excuses = []
         self.windows = soak_figures.Windows()
@@ -66,14 +70,17 @@ class Service:
         h = self.h
         shutil.copy(harness.RPC_WORKER, self.program)
         self.open_gate()
-        self.ports = {"web": h.socket("web", backlog=1024), "grpc": h.socket("grpc", backlog=1024)}
+        self.write_script()
+        self.ports = {"web": h.socket("web", backlog=1024), "grpc": h.socket("grpc", backlog=1024),
+                      "channel": h.socket("channel", backlog=1024), "more": h.ports.take()}
         self.local = h.path("local.sock")
         h.socket("local", f"unix:{self.local}")
         for pool in self.mixed:
             self.ports[pool] = h.socket(pool, backlog=1024)
         for pool, size in POOLS.items():
             h.pool(pool, self.command(pool, "v1"), workers=size, **BUDGET, **({"sockets": pool} if pool != "batch" else {}))
-        h.pool("local", max_surge=1)
+        h.pool("local", max_surge=1, **LIVE)
+        h.pool("channel", handoff="channel")
         for pool, (_, _, keys, _) in self.mixed.items():
             h.pool(pool, **keys)
         for pool in ("web", "grpc"):
@@ -86,7 +93,8 @@ class Service:
         if pool in self.mixed:  # the version is a word that only the C worker knows, and that can be seen from outside
             _, words, _, _ = self.mixed[pool]
             return shlex.join([word.replace("@ADDRESS@", f"127.0.0.1:{self.ports[pool]}") for word in words] + [version])
-        program = {"web": [harness.RPC_WORKER, "--stubborn"], "local": [self.program], "grpc": [GRPC_WORKER]}[pool]
+        program = {"web": [harness.RPC_WORKER, "--stubborn"], "local": [self.program, "--ill-if", f"{self.h.path('ill')}-%n"],
+                   "grpc": [GRPC_WORKER], "channel": [self.script]}[pool]
         return shlex.join([*program, "--version", version, *map(str, options)])
 
     def want(self, version, *pools, options=None):
@@ -118,6 +126,26 @@ class Service:
         with open(self.gate, "w", encoding="utf-8"):
             pass
 
+    def replace_program(self):
+        """By a copy of it: another file."""
+        shutil.copy(harness.RPC_WORKER, self.program + ".new")
+        os.rename(self.program + ".new", self.program)
+
+    def write_script(self, last=None):
+        """The script of pool channel, written over in place: with a new mark, or with another last line."""
+        self.script_mark += 1
+        with open(self.script, "w", encoding="utf-8") as file:
+            file.write(f'#!/bin/sh\nexport SCRIPT_MARK={self.script_mark}\n' + (last or f'exec {harness.RPC_WORKER} "$@"\n'))
+        os.chmod(self.script, 0o755)
+
+    def make_ill(self, slot):
+        with open(self.h.path(f"ill-{slot}"), "w", encoding="utf-8"):
+            pass
+
+    def make_well(self, slot):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.h.path(f"ill-{slot}"))
+
     # running
 
     def start(self):
@@ -130,6 +158,7 @@ class Service:
         kinds = {"web": (harness.RPC_LOAD, f"127.0.0.1:{self.ports['web']}",
                          ("--new", 25, "--keepalive", "25,4", "--slow", f"4,{SLOW}")),
                  "local": (harness.RPC_LOAD, f"unix:{self.local}", ("--new", 20, "--keepalive", "15,3", "--slow", f"3,{SLOW}")),
+                 "channel": (harness.RPC_LOAD, f"127.0.0.1:{self.ports['channel']}", ("--new", 10, "--keepalive", "10,2", "--slow", f"2,{SLOW}")),
                  "grpc": (GRPC_LOAD, f"127.0.0.1:{self.ports['grpc']}",
                           ("--unary-new", 8, "--pick-first", "20,3", "--round-robin", "20,3", "--slow", f"3,{SLOW}",
                            "--streams", "2,10,40"))}
@@ -163,6 +192,8 @@ class Service:
     def _on_kill(self, pool, pid, at):
         if self.is_hung(pid):
             self._tell_kill(pool, pid, at, "hung in its drain, dumped and killed")
+        elif pid in self.doomed:
+            self._tell_kill(pool, pid, at, self.doomed[pid])
 
     def is_hung(self, pid):
         return any(pid == each for _, each, _ in self.hung)
@@ -190,6 +221,12 @@ class Service:
         pid = harness.wait_until(lambda: self._hang_pid(load.output[before:]), f"a worker of pool {pool} to take a request that hangs")
         self.hung.append((pool, pid, mark))
         self.excuse(lambda event: event["event"] in ("worker-dumping", "worker-killed") and event["pid"] == pid, now, 30)
+
+    def expect_dump(self, pool, pid, why):
+        """The instance will dump this worker, and kill it if need be; the requests that it has are lost."""
+        self.doomed[pid] = why
+        self.excuse(lambda event: event["event"] in ("worker-dumping", "worker-killed", "worker-crashed") and event["pool"] == pool
+                    and event["pid"] == pid, harness.monotonic_usec() - ROUNDING, 30)
 
     @staticmethod
     def _hang_pid(lines):
