@@ -180,7 +180,9 @@ void channels_commit(struct engine *engine, uint32_t p, const struct version *fo
 		struct proc *proc = runtime->procs[n];
 		const struct worker *worker = proc != NULL ? worker_of(engine, proc) : NULL;
 
-		if (worker == NULL || worker_is_leaving(worker) || proc->version != former)
+		/* not the version itself: settings that took effect at once made it another one */
+		if (worker == NULL || worker_is_leaving(worker) ||
+		    proc->generation != former->generation)
 			continue;
 		version_unref(proc->version);
 		proc->version = version_ref(current);

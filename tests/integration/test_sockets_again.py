@@ -60,6 +60,24 @@ def test_one_comes_and_goes_and_moves(handover):
     assert h.pool_status("api")["generation"] == 2
 
 
+def test_after_settings_took_effect_at_once(handover):
+    """Workers that a reload has left alone are the same generation still, and are told of the next sockets like any other."""
+    h = handover()
+    port, second = h.socket("web"), h.ports.take()
+    pool(h, "web")
+    h.start()
+    pool(h, "web", drain_timeout="4s")
+    h.write()
+    assert "pool api: new settings, the workers stay" in h.good_reload(changed=True)["message"]
+    told(h, "web admin", admin=tcp(second))
+    assert call(second, "add", a=1, b=2)["sum"] == 3
+    del h.sections["socket:admin"]
+    told(h, "web")
+    h.wait(lambda: is_refused(second), "it to be closed")
+    assert call(port, "add", a=1, b=2)["sum"] == 3
+    assert not h.count_log("accept: Invalid argument"), h.log
+
+
 def test_who_is_in_the_queue_of_one_that_goes_is_served(handover):
     h = handover()
     port, second = h.socket("web"), h.socket("admin")
