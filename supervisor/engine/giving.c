@@ -158,8 +158,8 @@ static void giving_tell(struct giving *giving, const struct giving_ask *ask,
 /* True: the connection stays. */
 static bool giving_grant(struct giving *giving, const struct giving_ask *ask)
 {
-	struct engine_socket *sockets[GIVING_NAMES_MAX];
-	const char *names[GIVING_NAMES_MAX];
+	struct engine_socket *sockets[GIVING_NAMES_MAX] = {NULL};
+	const char *names[GIVING_NAMES_MAX] = {NULL};
 	int fds[GIVING_NAMES_MAX], r;
 
 	if (giving->engine->refusing || instance_is_stopping(giving->engine->model)) {

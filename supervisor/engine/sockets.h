@@ -88,9 +88,6 @@ bool sockets_is_kept(const struct engine *engine, const struct engine_socket *so
 /* Will it still be there when we are gone? Then it is only let go. */
 bool sockets_outlives_us(const struct engine *engine, const struct engine_socket *socket);
 
-/* For sockets_close.c. Takes it out of the list; closed before. Versions that refer to it keep an
- * empty shell. */
-void sockets_drop(struct engine *engine, struct engine_socket *socket);
 /* For sockets_mend.c: a socket is not watched any more. Harmless where it was not. */
 void sockets_unwatch(struct engine *engine, struct engine_socket *socket);
 
