@@ -86,6 +86,7 @@ def other_sockets(s, _random, _version):
     must_commit(reload(s, changed=True))
     must(s.h.pids("channel") == pids, f"told that a socket goes, and {pids} became {s.h.pids('channel')}")
     s.h.wait(lambda: harness.is_refused(port), "the address to be closed")
+    s.h.wait(lambda: all(worker["sockets"] == ["channel"] for worker in s.h.workers("channel", "serving")), "all to have let go of it")
     return "added, removed, same workers"
 
 
