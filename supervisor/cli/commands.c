@@ -138,7 +138,8 @@ const struct command commands[] = {
      .summary = "undo a reload that is held, or runs",
      .help = "New workers are let go, and the old ones serve on; what was replaced already goes\n"
 	     "back to the old version. Exit status 0 means that it was undone; who asked for\n"
-	     "the reload is told that it was aborted.\n"
+	     "the reload is told that it was aborted. The versions that were on trial are\n"
+	     "remembered as failed: `handover reload --changed` does not try them again.\n"
 	     "\n"
 	     "  handover abort\n",
      .options = OPTIONS_INSTANCE | OPTION_JSON | OPTION_QUIET | OPTION_VERBOSE,
