@@ -83,7 +83,6 @@ static void orders_draining(struct engine *engine, struct proc *proc, const stru
 		    PROC_TEXT(proc), probe, DURATION_TEXT(order->usec), work);
 }
 
-/* Who, how long it had, and what it was doing if it told us. */
 /* It had not been told to go. */
 static bool orders_was_up(const struct order *order)
 {
@@ -91,6 +90,7 @@ static bool orders_was_up(const struct order *order)
 	       order->from == WORKER_SERVING;
 }
 
+/* Who, how long it had, and what it was doing if it told us. */
 static void orders_escalation(struct engine *engine, struct proc *proc, const struct order *order,
 			      bool dump)
 {
