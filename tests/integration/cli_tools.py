@@ -1,4 +1,6 @@
 """How the tests of the command line run it."""
+import contextlib
+import fcntl
 import os
 import select
 import shutil
@@ -9,6 +11,14 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(ROOT, os.environ.get("BUILD", "build/plain"))
 HANDOVER = os.path.join(BUILD, "handover")
+
+
+@contextlib.contextmanager
+def shared_places(exclusive=False):
+    """Instances in /run/handover are seen by all who look for one: whoever makes one there is alone."""
+    with open(os.path.join(tempfile.gettempdir(), f"handover-test-places-{os.geteuid()}"), "ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+        yield
 
 
 def environment(**changes):

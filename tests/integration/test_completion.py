@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from cli_tools import shared_places
 from harness import BUILD, ROOT, steps, wait_until
 
 COMPLETIONS = os.path.join(ROOT, "packaging/completions")
@@ -78,8 +79,14 @@ class Fish:
         pass
 
 
+@pytest.fixture(name="alone")
+def fixture_alone():
+    with shared_places(exclusive=True):
+        yield
+
+
 @pytest.fixture(name="shell", params=["bash", "zsh", "fish"])
-def fixture_shell(request, handover):
+def fixture_shell(request, alone, handover):
     if shutil.which(request.param) is None:
         pytest.skip(f"NOT RUN: {request.param} is not installed")
     h = handover("completed")
