@@ -458,7 +458,7 @@ def test_a_canary_that_was_found_bad(handover):
     h.write()
     assert h.reload()[1]["result"] == "held"
     assert h.api.post("/v1/reload/abort")[0] == 200
-    assert any(re.fullmatch(r"by uid 0 pid \d+", failed["reason"]) for failed in h.pool_status("api")["failed"])
+    assert any(re.fullmatch(r"reload \d+ was aborted \(uid 0 pid \d+\)", failed["reason"]) for failed in h.pool_status("api")["failed"])
     assert "pool api: the version on disk failed" in h.bad_reload(changed=True)["message"]
 
 
