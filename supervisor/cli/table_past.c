@@ -76,7 +76,8 @@ static void table_queue(struct table *table, const struct api_record *record)
 
 static void table_record(struct table *table, const struct api_record *record)
 {
-	bool running = strcmp(record->result, "running") == 0;
+	bool running =
+	    strcmp(record->result, "running") == 0 || strcmp(record->result, "held") == 0;
 	bool good = strcmp(record->result, "committed") == 0;
 	cleanup_buf struct buf by = {0};
 

@@ -218,10 +218,19 @@ static json_t *drain_milliseconds(const struct history_record *record)
 					       : json_null();
 }
 
-static json_t *record_object(const struct history_record *record)
+static const char *record_result(const struct engine *engine, const struct history_record *record)
+{
+	if (record->ended != 0)
+		return api_json_result_name(record->result);
+	return engine->model->transaction.state == TRANSACTION_HELD &&
+		       engine->undertaking.number == record->number
+		   ? "held"
+		   : "running";
+}
+
+static json_t *record_object(const struct engine *engine, const struct history_record *record)
 {
 	usec_t until = record->ended != 0 ? record->ended : clock_now();
-	const char *result = record->ended == 0 ? "running" : api_json_result_name(record->result);
 
 	return json_pack(
 	    "{s:I, s:s, s:o, s:o, s:o, s:o, s:i, s:s, s:o, s:I, s:o, s:o, s:o, s:o, s:i, s:i, s:o, "
@@ -229,8 +238,9 @@ static json_t *record_object(const struct history_record *record)
 	    "id", (json_int_t)record->number, "kind", record->kind, "asked",
 	    api_json_time(record->asked), "by", api_json_text(record->by), "unit",
 	    api_json_text(record->unit), "what", api_json_text(record->what), "callers",
-	    (int)record->callers, "result", result, "message", api_json_text(record->message),
-	    "waited_ms", (json_int_t)(record->waited / USEC_PER_MSEC), "duration_ms",
+	    (int)record->callers, "result", record_result(engine, record), "message",
+	    api_json_text(record->message), "waited_ms",
+	    (json_int_t)(record->waited / USEC_PER_MSEC), "duration_ms",
 	    milliseconds(record->begun, until), "prepare_ms",
 	    milliseconds(record->begun, record->prepared), "ready_ms",
 	    milliseconds(record->prepared, record->ended), "drain_ms", drain_milliseconds(record),
@@ -266,7 +276,7 @@ void api_json_history(const struct engine *engine, struct buf *out)
 	json_t *list = json_array();
 
 	for (unsigned i = 0; i < history->n; i++)
-		json_array_append_new(list, record_object(history->list[i]));
+		json_array_append_new(list, record_object(engine, history->list[i]));
 	api_json_write(json_pack("{s:o, s:I, s:o, s:o}", "since",
 				 api_json_time(engine->started_wall), "dropped",
 				 (json_int_t)history->dropped, "history", list, "queued",

@@ -86,6 +86,7 @@ def test_what_is_said_of_it_meanwhile(handover):
     shown = h.cli("status").stdout
     assert re.search(r"(?m)^reload 2 +held for \S+ \S+: api 1/3 ready; promote or abort before [\d :-]+; asked by uid \d+ pid \d+$", shown), shown
     assert promtext.parse(h.api.request("GET", "/metrics")[1])["handover_reload_held"].value() == 1
+    assert re.search(r"(?m)^ *2 \S+ +reload +held ", h.cli("history").stdout)
     # whoever asks for something else is told, and does not wait
     for path, word in (("/v1/reload", "reload"), ("/v1/pools/api/restart", "restart")):
         code, result = h.api.post(path)
