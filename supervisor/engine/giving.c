@@ -1,4 +1,5 @@
 /* giving.c - who asks for sockets at sockets.sock, what he gets, and who still holds it. */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,29 +159,30 @@ static void giving_tell(struct giving *giving, const struct giving_ask *ask,
 /* True: the connection stays. */
 static bool giving_grant(struct giving *giving, const struct giving_ask *ask)
 {
-	struct engine_socket *sockets[GIVING_NAMES_MAX] = {NULL};
-	const char *names[GIVING_NAMES_MAX] = {NULL};
+	struct engine_socket *sockets[GIVING_NAMES_MAX];
+	const char *names[GIVING_NAMES_MAX];
+	const size_t count = ask->n;
 	int fds[GIVING_NAMES_MAX], r;
 
+	assert(count > 0); /* as it was read: 1 to GIVING_NAMES_MAX */
 	if (giving->engine->refusing || instance_is_stopping(giving->engine->model)) {
 		giving_refuse(giving, "instance %s is stopping", giving->engine->name);
 		return true;
 	}
-	for (size_t n = 0; n < ask->n; n++) {
+	for (size_t n = 0; n < count; n++) {
 		sockets[n] = giving_find(giving, ask, ask->names[n]);
 		if (sockets[n] == NULL)
 			return true;
 		names[n] = ask->names[n];
 		fds[n] = sockets[n]->listener.fd;
 	}
-	r = giving_say(giving, giving_text_sockets(giving->engine->name, names, ask->n), fds,
-		       ask->n);
+	r = giving_say(giving, giving_text_sockets(giving->engine->name, names, count), fds, count);
 	if (r < 0) {
 		log_warning("sockets.sock: pid %d could not be given what it asked for: %s",
 			    (int)giving->peer.pid, strerror(-r));
 		return false;
 	}
-	for (size_t n = 0; n < ask->n; n++)
+	for (size_t n = 0; n < count; n++)
 		giving_tell(giving, ask, sockets[n]);
 	if (ask->purpose != GIVING_INSTANCE)
 		return true;
