@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/fd.h"
 #include "engine/canary.h"
 #include "engine/events.h"
 #include "engine/outcome_internal.h"

@@ -2,6 +2,8 @@
 #ifndef SYSTEM_LISTENER_INTERNAL_H
 #define SYSTEM_LISTENER_INTERNAL_H
 
+#include <sys/stat.h>
+
 #include "system/listener.h"
 
 /* Writes the sentence "cannot bind ADDRESS: ..." and returns -error. ret_error may be NULL. */
@@ -34,6 +36,8 @@ int listener_unix_open(const struct listener_spec *spec, struct listener *listen
 int listener_unix_try(const struct listener_spec *spec, char **ret_error);
 /* Fills address and path, which must fit. 0 or -ENOMEM. */
 int listener_unix_set_address(struct listener *listener, const char *path);
+/* This is the socket's file from now on: the one that is ever unlinked or put back. */
+void listener_unix_note_file(struct listener *listener, const struct stat *st);
 int listener_unix_set_owner(struct listener *listener, const struct listener_spec *spec,
 			    char **ret_error);
 /* Unlinks the path if it still leads to the file that we bound; we do not answer for it from now

@@ -182,11 +182,7 @@ int listener_own(struct listener *listener)
 		listener->path = NULL;
 		return r;
 	}
-	listener->device = st.st_dev;
-	listener->inode = st.st_ino;
-	listener->mode = st.st_mode & 07777;
-	listener->uid = st.st_uid;
-	listener->gid = st.st_gid;
+	listener_unix_note_file(listener, &st);
 	return 0;
 }
 

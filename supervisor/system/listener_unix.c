@@ -265,6 +265,15 @@ static int fail_to_own(const struct listener *listener, const struct listener_sp
 			     error == EPERM ? "; only root may give files to others" : "");
 }
 
+void listener_unix_note_file(struct listener *listener, const struct stat *st)
+{
+	listener->device = st->st_dev;
+	listener->inode = st->st_ino;
+	listener->mode = st->st_mode & 07777;
+	listener->uid = st->st_uid;
+	listener->gid = st->st_gid;
+}
+
 int listener_unix_set_owner(struct listener *listener, const struct listener_spec *spec,
 			    char **ret_error)
 {
@@ -291,11 +300,7 @@ int listener_unix_set_owner(struct listener *listener, const struct listener_spe
 		r = -errno;
 	if (r < 0)
 		return fail_to_own(listener, spec, -r, ret_error);
-	listener->device = st.st_dev;
-	listener->inode = st.st_ino;
-	listener->mode = st.st_mode & 07777;
-	listener->uid = st.st_uid;
-	listener->gid = st.st_gid;
+	listener_unix_note_file(listener, &st);
 	return 0;
 }
 
@@ -338,17 +343,9 @@ int listener_unix_open(const struct listener_spec *spec, struct listener *listen
 
 /* --- giving up, and again --- */
 
-static bool owns_path(const struct listener *listener)
-{
-	struct stat st;
-
-	return listener->path != NULL && listener->inode != 0 && lstat(listener->path, &st) == 0 &&
-	       st.st_dev == listener->device && st.st_ino == listener->inode;
-}
-
 void listener_unix_unlink(struct listener *listener)
 {
-	if (owns_path(listener))
+	if (listener_file_look(listener) == LISTENER_FILE_OURS)
 		unlink(listener->path);
 	free(listener->path);
 	listener->path = NULL;
@@ -399,7 +396,7 @@ int listener_unix_replace(struct listener *listener)
 	/* Everybody is refused at the moment, so a gap without a file costs nobody anything; and a
 	 * socket that is bound under its real name tells it by getsockname(), which some servers
 	 * compare with their configuration. */
-	if (owns_path(listener) && unlink(listener->path) == -1)
+	if (listener_file_look(listener) == LISTENER_FILE_OURS && unlink(listener->path) == -1)
 		return -errno;
 	if (bind(fd, (struct sockaddr *)&listener->address, listener->address_len) == -1)
 		return -errno;
